@@ -1,0 +1,168 @@
+import { resolve } from 'node:path';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { z } from 'zod';
+
+/**
+ * The settings of the service: read once from the environment, checked completely before anything
+ * starts, and handed to whoever needs them under the token `SETTINGS`.
+ */
+export type Settings = Readonly<z.output<typeof ENVIRONMENT>>;
+
+/** Injects `Settings`. */
+export const SETTINGS = Symbol('SETTINGS');
+
+/** One line that names every setting that cannot be used, and why. */
+export class InvalidSettings extends Error {
+  override name = 'InvalidSettings';
+}
+
+/**
+ * Settings from environment variables; an empty variable counts as absent.
+ * @throws InvalidSettings naming every bad setting in one line
+ * @example loadSettings({ HTTP_PORT: '8080' }).httpPort === 8080
+ */
+export function loadSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+  const present = Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      value === undefined || value.trim() === '' ? [] : [[name, value.trim()]],
+    ),
+  );
+  const result = ENVIRONMENT.safeParse(present);
+  if (result.success) return Object.freeze(result.data);
+  const faults = result.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
+  throw new InvalidSettings(`Settings cannot be used: ${faults.join('; ')}.`);
+}
+
+/** Provides the settings to every module of an application. */
+@Module({})
+export class SettingsModule {
+  static of(settings: Settings): DynamicModule {
+    return {
+      module: SettingsModule,
+      global: true,
+      providers: [{ provide: SETTINGS, useValue: settings }],
+      exports: [SETTINGS],
+    };
+  }
+}
+
+function whole(fallback: number, least: number, most: number) {
+  const message = `must be a whole number from ${least} to ${most}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, message)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, message)
+    .default(fallback);
+}
+
+function address(schemes: readonly string[], example: string) {
+  const message = `must be an address like ${example}`;
+  return z.string().refine((text) => {
+    const scheme = URL.canParse(text) ? new URL(text).protocol.slice(0, -1) : '';
+    return schemes.includes(scheme);
+  }, message);
+}
+
+function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Choices) {
+  return z.enum(choices, { error: `must be one of ${choices.join(', ')}` });
+}
+
+const HOST = z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'must be a host name or an IP address');
+
+const ORIGINS = z.string().transform((text, context) => {
+  const origins = text
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter(Boolean);
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      context.addIssue({
+        code: 'custom',
+        message: `must be origins separated by commas, like https://grid.example, not ${origin}`,
+      });
+    }
+  }
+  return origins;
+});
+
+const ENVIRONMENT = z
+  .object({
+    // Absent: an embedded PostgreSQL in DATA_DIR.
+    DATABASE_URL: address(
+      ['postgres', 'postgresql'],
+      'postgres://user:secret@host:5432/database',
+    ).optional(),
+    DATABASE_POOL_SIZE: whole(10, 2, 500),
+    // Absent: an embedded broker on MQTT_HOST and MQTT_PORT.
+    MQTT_URL: address(['mqtt', 'mqtts', 'ws', 'wss'], 'mqtts://broker.example:8883').optional(),
+    MQTT_USERNAME: z.string().max(64, 'must have at most 64 characters').optional(),
+    MQTT_PASSWORD: z.string().optional(),
+    // Names the session that an external broker keeps for this instance: one per instance.
+    MQTT_CLIENT_ID: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must match [A-Za-z0-9_-]{1,64}')
+      .default('neighborwatt'),
+    MQTT_HOST: HOST.default('127.0.0.1'),
+    MQTT_PORT: whole(1883, 0, 65_535),
+    MQTT_MAX_PAYLOAD_BYTES: whole(1_048_576, 1_024, 16_777_216),
+    MQTT_MAX_CONNECTIONS: whole(20_000, 1, 1_000_000),
+    MQTT_MAX_IN_FLIGHT: whole(10_000, 1, 65_535),
+    HTTP_HOST: HOST.default('127.0.0.1'),
+    HTTP_PORT: whole(3000, 0, 65_535),
+    DATA_DIR: z
+      .string()
+      .default('./data')
+      .transform((path) => resolve(path)),
+    MARKET_CLOCK: oneOf(['system', 'simulated']).default('system'),
+    // The name of this deployment's logs in checkpoints; must never change once logs exist.
+    LOG_ORIGIN: z
+      .string()
+      .regex(/^[\x21-\x2a\x2c-\x7e]{1,200}$/, 'must be up to 200 characters without spaces or +')
+      .default('neighborwatt.local'),
+    ALLOWED_ORIGINS: ORIGINS.default([]),
+    MAX_CLOCK_AHEAD_SECONDS: whole(300, 0, 86_400),
+    SLOT_INTERVAL_MILLIS: whole(1_000, 20, 600_000),
+    TOKEN_MINUTES: whole(15, 1, 1_440),
+    REFRESH_DAYS: whole(30, 1, 365),
+    METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
+    LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default(
+      'info',
+    ),
+  })
+  .superRefine((env, context) => {
+    for (const name of ['MQTT_USERNAME', 'MQTT_PASSWORD'] as const) {
+      if (env[name] !== undefined && env.MQTT_URL === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: 'is for an external broker and needs MQTT_URL',
+        });
+      }
+    }
+  })
+  .transform((env) => ({
+    databaseUrl: env.DATABASE_URL,
+    databasePoolSize: env.DATABASE_POOL_SIZE,
+    mqttUrl: env.MQTT_URL,
+    mqttUsername: env.MQTT_USERNAME,
+    mqttPassword: env.MQTT_PASSWORD,
+    mqttClientId: env.MQTT_CLIENT_ID,
+    mqttHost: env.MQTT_HOST,
+    mqttPort: env.MQTT_PORT,
+    mqttMaxPayloadBytes: env.MQTT_MAX_PAYLOAD_BYTES,
+    mqttMaxConnections: env.MQTT_MAX_CONNECTIONS,
+    mqttMaxInFlight: env.MQTT_MAX_IN_FLIGHT,
+    httpHost: env.HTTP_HOST,
+    httpPort: env.HTTP_PORT,
+    dataDir: env.DATA_DIR,
+    marketClock: env.MARKET_CLOCK,
+    logOrigin: env.LOG_ORIGIN,
+    allowedOrigins: env.ALLOWED_ORIGINS,
+    maxClockAheadSeconds: env.MAX_CLOCK_AHEAD_SECONDS,
+    slotIntervalMillis: env.SLOT_INTERVAL_MILLIS,
+    tokenMinutes: env.TOKEN_MINUTES,
+    refreshDays: env.REFRESH_DAYS,
+    metricsToken: env.METRICS_TOKEN,
+    logLevel: env.LOG_LEVEL,
+  }));
