@@ -1,0 +1,15 @@
+import { Global, Module } from '@nestjs/common';
+import { EnrolmentJournal } from '../parties/enrolment-journal.js';
+import { LedgerController } from './ledger.controller.js';
+import { LedgerService } from './ledger.service.js';
+import { LogController } from './log.controller.js';
+import { LogService } from './log.service.js';
+
+/** The books of every microgrid, and the signed log over them. */
+@Global()
+@Module({
+  controllers: [LedgerController, LogController],
+  providers: [LedgerService, LogService, { provide: EnrolmentJournal, useExisting: LedgerService }],
+  exports: [LedgerService, LogService, EnrolmentJournal],
+})
+export class LedgerModule {}

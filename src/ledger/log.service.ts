@@ -1,0 +1,193 @@
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Inject, Injectable } from '@nestjs/common';
+import { SETTINGS, type Settings } from '../config.js';
+import type { Sql } from '../database/database.service.js';
+import { signCheckpoint } from '../transparency/checkpoint.js';
+import { inclusionProof, treeRoot, type HashReader } from '../transparency/merkle-proof.js';
+import { CompactRange } from '../transparency/merkle-tree.js';
+import {
+  ALGORITHM,
+  ed25519Signer,
+  formatVerifierKey,
+  verifierKeyOf,
+  type SignerKey,
+} from '../transparency/signed-note.js';
+import {
+  encodeEntryBundle,
+  TILE_WIDTH,
+  tileHashReader,
+  type TilePath,
+} from '../transparency/tile.js';
+import * as store from './ledger.store.js';
+
+export interface SignedCheckpoint {
+  size: number;
+  root: Uint8Array;
+  note: string;
+}
+
+/**
+ * Signs what the journal has committed and serves the log's public files. Keys are derived from one
+ * seed outside the database: whoever copies the database cannot sign for its logs.
+ */
+@Injectable()
+export class LogService {
+  private readonly seed: Uint8Array;
+  private readonly signers = new Map<string, SignerKey>();
+
+  constructor(@Inject(SETTINGS) private readonly settings: Settings) {
+    this.seed = readOrMakeSeed(settings.dataDir);
+  }
+
+  /** The name of a microgrid's log, and of its key. */
+  origin(microgridId: string): string {
+    return `${this.settings.logOrigin}/${microgridId}`;
+  }
+
+  /** The log's verifier key in C2SP form. */
+  verifierKey(microgridId: string): string {
+    return formatVerifierKey(verifierKeyOf(this.signer(microgridId)));
+  }
+
+  /** A C2SP tlog-policy that trusts the log alone. */
+  policy(microgridId: string): string {
+    return `log ${this.verifierKey(microgridId)}\nquorum none\n`;
+  }
+
+  /**
+   * Signs the committed head unless it is signed already. Call it after the commit, outside of any
+   * transaction.
+   * @throws Error when the tree does not extend what was signed before; nothing is signed then
+   */
+  async sign(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
+    const [head] = await sql.query<{ sequence: number; logEdge: Uint8Array }>(
+      store.HEAD_FOR_CHECKPOINT,
+      [microgridId],
+    );
+    if (!head || head.sequence === 0) return null;
+    const latest = await this.latestCheckpoint(sql, microgridId);
+    if (latest?.size === head.sequence) return latest;
+    const range = CompactRange.fromBytes(head.sequence, head.logEdge);
+    if (latest) await this.assertExtends(sql, microgridId, latest, range);
+    const root = range.root();
+    const note = signCheckpoint(
+      { origin: this.origin(microgridId), size: range.size, root, extensions: [] },
+      [ed25519Signer(this.signer(microgridId))],
+    );
+    await sql.query(store.INSERT_CHECKPOINT, [microgridId, range.size, Buffer.from(root), note]);
+    return { size: range.size, root, note };
+  }
+
+  async latestCheckpoint(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
+    const [row] = await sql.query<SignedCheckpoint>(store.LATEST_CHECKPOINT, [microgridId]);
+    return row ?? null;
+  }
+
+  /** The hashes from a record's entry up to the root of the tree of `size`. */
+  async proveInclusion(
+    sql: Sql,
+    microgridId: string,
+    sequence: number,
+    size: number,
+  ): Promise<readonly Uint8Array[]> {
+    return inclusionProof(sequence - 1, size, this.hashReader(sql, microgridId, size));
+  }
+
+  /** The bytes of an entry. @throws Error when there is none at this index */
+  async entry(sql: Sql, microgridId: string, index: number): Promise<Uint8Array> {
+    const [row] = await sql.query<{ entry: Uint8Array }>(store.READ_ENTRIES, [
+      microgridId,
+      index,
+      index + 1,
+    ]);
+    if (!row) throw new Error(`the log of ${microgridId} has no entry ${index}`);
+    return row.entry;
+  }
+
+  /** The bytes of a tile or entry bundle, or null where the log is not that large. */
+  async readTile(sql: Sql, microgridId: string, path: TilePath): Promise<Uint8Array | null> {
+    if (path.level === 'entries') {
+      const first = path.tile * TILE_WIDTH;
+      const rows = await sql.query<{ entry: Uint8Array }>(store.READ_ENTRIES, [
+        microgridId,
+        first,
+        first + path.width,
+      ]);
+      return rows.length === path.width ? encodeEntryBundle(rows.map((row) => row.entry)) : null;
+    }
+    const rows = await sql.query<{ hashes: Uint8Array }>(store.READ_TILES, [
+      microgridId,
+      [path.level],
+      [path.tile],
+    ]);
+    const hashes = rows[0]?.hashes.subarray(0, 32 * path.width);
+    return hashes?.length === 32 * path.width ? hashes : null;
+  }
+
+  private async assertExtends(
+    sql: Sql,
+    microgridId: string,
+    signed: SignedCheckpoint,
+    range: CompactRange,
+  ): Promise<void> {
+    const root =
+      signed.size > range.size
+        ? null
+        : await treeRoot(signed.size, this.hashReader(sql, microgridId, range.size));
+    if (root === null || !Buffer.from(root).equals(signed.root)) {
+      throw new Error(
+        `the log of ${microgridId} does not extend its checkpoint of size ${signed.size}`,
+      );
+    }
+  }
+
+  private hashReader(sql: Sql, microgridId: string, size: number): HashReader {
+    return tileHashReader(size, async (tiles) => {
+      const rows = await sql.query<{ level: number; tile: number; hashes: Uint8Array }>(
+        store.READ_TILES,
+        [microgridId, tiles.map(({ level }) => level), tiles.map(({ tile }) => tile)],
+      );
+      const found = new Map(rows.map((row) => [`${row.level}/${row.tile}`, row.hashes]));
+      return tiles.map(({ level, tile }) => found.get(`${level}/${tile}`) ?? new Uint8Array());
+    });
+  }
+
+  private signer(microgridId: string): SignerKey {
+    let signer = this.signers.get(microgridId);
+    if (!signer) {
+      const name = this.origin(microgridId);
+      const seed = hkdf(
+        sha256,
+        this.seed,
+        undefined,
+        utf8ToBytes(`neighborwatt/log/v1\n${name}`),
+        32,
+      );
+      signer = { name, algorithm: ALGORITHM.ed25519, seed };
+      this.signers.set(microgridId, signer);
+    }
+    return signer;
+  }
+}
+
+/** 32 random bytes in `DATA_DIR/keys/log.seed`, readable by the owner alone. */
+function readOrMakeSeed(dataDir: string): Uint8Array {
+  const folder = join(dataDir, 'keys');
+  const file = join(folder, 'log.seed');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const text = readFileSync(file, 'utf8').trim();
+  if (!/^[0-9a-f]{64}$/.test(text)) {
+    throw new Error(`${file} is damaged: restore it from a backup; without it logs cannot go on.`);
+  }
+  return Buffer.from(text, 'hex');
+}

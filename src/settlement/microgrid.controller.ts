@@ -1,0 +1,110 @@
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { DatabaseService } from '../database/database.service.js';
+import { Allow } from '../parties/access.decorator.js';
+import { MarketClockService } from '../parties/market-clock.service.js';
+import type { Microgrid } from '../parties/microgrid.js';
+import { pageOf, parsePage } from '../parties/page.js';
+import { ident, instant, parse } from '../parties/parse.js';
+import { PartiesService } from '../parties/parties.service.js';
+import { Problem } from '../units/problem.js';
+import { formatInstant, parseInstant, slotStartOf, type Instant } from '../units/slot.js';
+import { SettlementService } from './settlement.service.js';
+import * as store from './settlement.store.js';
+
+const RANGE = z.object({ from: instant.optional(), to: instant.optional() });
+
+interface SlotRow {
+  slot: Instant;
+  slotEnd: Instant;
+  status: string;
+  clearingPriceMicroPerKwh: number | null;
+  tradedWh: number;
+  revision: number;
+}
+
+/** A microgrid at a glance: its rules, its clock, the tariff of the moment, and its slots. */
+@ApiTags('microgrids')
+@ApiBearerAuth()
+@Controller('v1/microgrids/:microgrid')
+export class MicrogridController {
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly parties: PartiesService,
+    private readonly clock: MarketClockService,
+    private readonly settlement: SettlementService,
+  ) {}
+
+  @Get()
+  @Allow('microgrid.read')
+  @ApiOperation({ summary: 'Rules, clock, current slot and tariff' })
+  async microgrid(@Param('microgrid') id: string) {
+    const microgrid = await findMicrogrid(this.parties, this.database, id);
+    const { microgridId, slotMinutes } = microgrid;
+    const now = await this.clock.now();
+    const start = slotStartOf(parseInstant(now), slotMinutes);
+    const slot = {
+      start: formatInstant(start),
+      end: formatInstant(start + slotMinutes * 60_000),
+    };
+    const { households } = await this.parties.members(this.database, microgridId, slot.start);
+    return {
+      microgrid: microgridId,
+      name: microgrid.name,
+      timeZone: microgrid.timeZone,
+      currency: microgrid.currency,
+      slotMinutes,
+      mechanism: microgrid.mechanism,
+      pricing: microgrid.pricing,
+      graceSeconds: microgrid.graceSeconds,
+      gateClosureSeconds: microgrid.gateClosureSeconds,
+      startsAt: microgrid.startsAt,
+      households: households.length,
+      now,
+      clock: this.clock.mode,
+      slot,
+      tariff: await this.parties.tariffAt(this.database, microgridId, slot.start),
+      closedThrough: await this.settlement.closedThrough(this.database, microgridId),
+    };
+  }
+
+  @Get('slots')
+  @Allow('microgrid.read')
+  @ApiOperation({ summary: 'Slots that have passed their gate, newest first' })
+  async slots(@Param('microgrid') id: string, @Query() query: unknown) {
+    const { microgridId } = await findMicrogrid(this.parties, this.database, id);
+    const { limit, after } = parsePage(query);
+    const { from, to } = parse(RANGE, query);
+    const rows = await this.database.query<SlotRow & { reason: string | null }>(
+      store.SLOTS_BETWEEN,
+      [
+        microgridId,
+        from ?? null,
+        to ?? null,
+        after === null ? null : parse(instant, after),
+        limit + 1,
+      ],
+    );
+    // Why a slot is quarantined is for its operator.
+    return pageOf(
+      rows,
+      limit,
+      ({ slot }) => slot,
+      ({ reason: _, ...slot }): SlotRow => slot,
+    );
+  }
+}
+
+/** @throws Problem 404 when there is none */
+export async function findMicrogrid(
+  parties: PartiesService,
+  database: DatabaseService,
+  id: string,
+): Promise<Microgrid> {
+  const microgrid = await parties.microgrid(database, parse(ident, id));
+  if (!microgrid) {
+    throw new Problem(404, 'no_such_microgrid', `There is no microgrid ${id} that you may see.`);
+  }
+  return microgrid;
+}

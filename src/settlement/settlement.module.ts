@@ -1,0 +1,24 @@
+import { Global, Module } from '@nestjs/common';
+import { HouseholdController } from './household.controller.js';
+import { MicrogridController } from './microgrid.controller.js';
+import { SettlementOperatorController } from './operator.controller.js';
+import { SettlementService } from './settlement.service.js';
+import { SlotClockService } from './slot-clock.service.js';
+import { SlotClosingService } from './slot-closing.service.js';
+import { SlotCorrectionService } from './slot-correction.service.js';
+import { StatementService } from './statement.service.js';
+
+/** Slots: their clock, their close, their corrections, and what came of them. */
+@Global()
+@Module({
+  controllers: [HouseholdController, MicrogridController, SettlementOperatorController],
+  providers: [
+    SettlementService,
+    SlotClockService,
+    SlotClosingService,
+    SlotCorrectionService,
+    StatementService,
+  ],
+  exports: [SettlementService, SlotClockService],
+})
+export class SettlementModule {}

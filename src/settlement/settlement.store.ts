@@ -1,0 +1,203 @@
+/** SQL of settlement: every statement takes a whole slot. */
+
+/** Where the next slot starts: behind the last one that was closed or passed over. */
+export const NEXT_SLOT = `
+  SELECT coalesce(
+    (SELECT max(slot_end) FROM slot
+     WHERE microgrid_id = $1 AND status IN ('closed', 'quarantined')),
+    (SELECT starts_at FROM microgrid WHERE microgrid_id = $1)) AS "slotStart"`;
+
+export const CLOSED_THROUGH = `
+  SELECT max(slot_end) AS "closedThrough" FROM slot
+  WHERE microgrid_id = $1 AND status IN ('closed', 'quarantined')`;
+
+/** The microgrid that is furthest behind; null while one of them has closed nothing. */
+export const ALL_CLOSED_THROUGH = `
+  SELECT CASE WHEN bool_and(last.closed IS NOT NULL) THEN min(last.closed) END AS "closedThrough"
+  FROM microgrid LEFT JOIN LATERAL (
+    SELECT max(slot_end) AS closed FROM slot
+    WHERE slot.microgrid_id = microgrid.microgrid_id AND status IN ('closed', 'quarantined')
+  ) last ON true`;
+
+export const SLOT = `
+  SELECT status, revision, closed_sequence AS "closedSequence" FROM slot
+  WHERE microgrid_id = $1 AND slot_start = $2`;
+
+export const GATE_CLOSED = `
+  INSERT INTO slot (microgrid_id, slot_start, slot_end, status, clearing_price_micro_per_kwh,
+    traded_wh, gate_sequence)
+  VALUES ($1, $2, $3, 'gate-closed', $4, $5, $6)
+  ON CONFLICT (microgrid_id, slot_start) DO UPDATE SET
+    clearing_price_micro_per_kwh = excluded.clearing_price_micro_per_kwh,
+    traded_wh = excluded.traded_wh, gate_sequence = excluded.gate_sequence
+  WHERE slot.status = 'gate-closed'`;
+
+/** The price of the gate stays where the close cleared nothing itself. */
+export const SLOT_CLOSED = `
+  INSERT INTO slot (microgrid_id, slot_start, slot_end, status, clearing_price_micro_per_kwh,
+    traded_wh, closed_sequence)
+  VALUES ($1, $2, $3, 'closed', $4, $5, $6)
+  ON CONFLICT (microgrid_id, slot_start) DO UPDATE SET
+    status = 'closed', reason = NULL, traded_wh = excluded.traded_wh,
+    clearing_price_micro_per_kwh =
+      coalesce(excluded.clearing_price_micro_per_kwh, slot.clearing_price_micro_per_kwh),
+    closed_sequence = excluded.closed_sequence`;
+
+export const SLOT_CORRECTED = `
+  UPDATE slot SET revision = $3, traded_wh = $4,
+    correction_sequences = correction_sequences || $5::bigint
+  WHERE microgrid_id = $1 AND slot_start = $2`;
+
+export const SLOT_QUARANTINED = `
+  INSERT INTO slot (microgrid_id, slot_start, slot_end, status, reason)
+  VALUES ($1, $2, $3, 'quarantined', $4)
+  ON CONFLICT (microgrid_id, slot_start) DO UPDATE SET status = 'quarantined',
+    reason = excluded.reason
+  WHERE slot.status <> 'closed'`;
+
+export const INSERT_SETTLEMENTS = `
+  INSERT INTO settlement (microgrid_id, slot_start, revision, household_id, sequence, produced_wh,
+    consumed_wh, used_wh, self_wh, clean_self_wh, from_neighbors_wh, clean_from_neighbors_wh,
+    to_neighbors_wh, from_grid_wh, to_grid_wh, unexplained_use_wh, sold_wh, bought_wh,
+    imbalance_wh, neighbor_micro, fee_micro, utility_micro, net_micro, tariff_micro, quality)
+  SELECT $1, $2, $3, * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+    $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[],
+    $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[])`;
+
+export const INSERT_TRADE_SETTLEMENTS = `
+  INSERT INTO trade_settlement (microgrid_id, slot_start, revision, number, sequence, buyer_id,
+    seller_id, settled_wh, claimed_wh, cost_micro, proceeds_micro, firm)
+  SELECT $1, $2, $3, * FROM unnest($4::integer[], $5::bigint[], $6::text[], $7::text[],
+    $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::boolean[])`;
+
+export const LOTS = `
+  SELECT household_id AS "householdId", charged_in AS "chargedIn", source,
+    remaining_wh AS "energyWh"
+  FROM storage_lot WHERE microgrid_id = $1
+  ORDER BY household_id, charged_in, array_position(ARRAY['own', 'neighbor', 'grid'], source)`;
+
+export const DELETE_LOTS = `
+  DELETE FROM storage_lot WHERE microgrid_id = $1 AND household_id = ANY ($2::text[])`;
+
+export const INSERT_LOTS = `
+  INSERT INTO storage_lot (microgrid_id, household_id, charged_in, source, remaining_wh)
+  SELECT $1, * FROM unnest($2::text[], $3::timestamptz[], $4::text[], $5::bigint[])`;
+
+/** Takes or renews the lease on every microgrid whose lease is free; never waits for a lock. */
+export const TAKE_LEASES = `
+  UPDATE journal_head SET lease_holder = $1, lease_until = now() + interval '15 seconds',
+    lease_epoch = lease_epoch + (lease_holder IS DISTINCT FROM $1)::int
+  WHERE microgrid_id IN (
+    SELECT microgrid_id FROM journal_head
+    WHERE lease_holder IS NULL OR lease_holder = $1 OR lease_until < now()
+    FOR UPDATE SKIP LOCKED)`;
+
+export const LEASED = `
+  SELECT microgrid_id AS "microgridId" FROM journal_head
+  WHERE lease_holder = $1 AND lease_until > now()`;
+
+export const SLOTS_BETWEEN = `
+  SELECT slot_start AS slot, slot_end AS "slotEnd", status,
+    clearing_price_micro_per_kwh AS "clearingPriceMicroPerKwh", traded_wh AS "tradedWh", revision,
+    reason
+  FROM slot
+  WHERE microgrid_id = $1 AND ($2::timestamptz IS NULL OR slot_start >= $2)
+    AND ($3::timestamptz IS NULL OR slot_start < $3)
+    AND ($4::timestamptz IS NULL OR slot_start < $4)
+  ORDER BY slot_start DESC LIMIT $5`;
+
+const SETTLEMENT_FIELDS = `
+  settlement.household_id AS household, settlement.slot_start AS slot,
+  settlement.produced_wh AS "producedWh", settlement.consumed_wh AS "consumedWh",
+  settlement.used_wh AS "usedWh", settlement.self_wh AS "selfWh",
+  settlement.clean_self_wh AS "cleanSelfWh",
+  settlement.from_neighbors_wh AS "fromNeighborsWh",
+  settlement.clean_from_neighbors_wh AS "cleanFromNeighborsWh",
+  settlement.to_neighbors_wh AS "toNeighborsWh", settlement.from_grid_wh AS "fromGridWh",
+  settlement.to_grid_wh AS "toGridWh", settlement.unexplained_use_wh AS "unexplainedUseWh",
+  settlement.sold_wh AS "soldWh", settlement.bought_wh AS "boughtWh",
+  settlement.imbalance_wh AS "imbalanceWh", settlement.neighbor_micro AS "neighborMicro",
+  settlement.fee_micro AS "feeMicro", settlement.utility_micro AS "utilityMicro",
+  settlement.net_micro AS "netMicro", settlement.tariff_micro AS "tariffMicro",
+  settlement.quality, settlement.revision, settlement.sequence`;
+
+/** A settlement is the one of its highest revision. */
+const IS_CURRENT = `NOT EXISTS (
+    SELECT FROM settlement later
+    WHERE later.microgrid_id = settlement.microgrid_id
+      AND later.slot_start = settlement.slot_start
+      AND later.household_id = settlement.household_id
+      AND later.revision > settlement.revision)`;
+
+export const SETTLEMENTS_OF_HOUSEHOLD = `
+  SELECT ${SETTLEMENT_FIELDS} FROM settlement
+  WHERE settlement.microgrid_id = $1 AND settlement.household_id = $2
+    AND ($3::timestamptz IS NULL OR settlement.slot_start >= $3)
+    AND ($4::timestamptz IS NULL OR settlement.slot_start < $4)
+    AND ($5::timestamptz IS NULL OR settlement.slot_start < $5)
+    AND ${IS_CURRENT}
+  ORDER BY settlement.slot_start DESC LIMIT $6`;
+
+export const SETTLEMENTS_OF_SLOT = `
+  SELECT ${SETTLEMENT_FIELDS} FROM settlement
+  WHERE settlement.microgrid_id = $1 AND settlement.slot_start = $2 AND ${IS_CURRENT}
+  ORDER BY settlement.household_id`;
+
+export const RECORD_SEQUENCES_OF_SLOT = `
+  SELECT sequence FROM settlement WHERE microgrid_id = $1 AND slot_start = $2
+  UNION SELECT sequence FROM trade_settlement WHERE microgrid_id = $1 AND slot_start = $2
+  UNION SELECT unnest(correction_sequences) FROM slot WHERE microgrid_id = $1 AND slot_start = $2`;
+
+/** With whom a household traded in these slots, by alias. */
+export const NEIGHBORS_IN_SLOTS = `
+  SELECT traded.slot_start AS slot, neighbor.alias,
+    CASE WHEN traded.buyer_id = $2 THEN 'bought' ELSE 'sold' END AS side,
+    sum(traded.settled_wh)::bigint AS "energyWh",
+    sum(CASE WHEN traded.buyer_id = $2 THEN traded.cost_micro ELSE traded.proceeds_micro END)::bigint
+      AS micro
+  FROM trade_settlement traded
+  JOIN slot ON slot.microgrid_id = traded.microgrid_id AND slot.slot_start = traded.slot_start
+    AND slot.revision = traded.revision
+  JOIN household neighbor ON neighbor.microgrid_id = traded.microgrid_id
+    AND neighbor.household_id =
+      CASE WHEN traded.buyer_id = $2 THEN traded.seller_id ELSE traded.buyer_id END
+  WHERE traded.microgrid_id = $1 AND traded.slot_start = ANY ($3::timestamptz[])
+    AND $2 IN (traded.buyer_id, traded.seller_id) AND traded.settled_wh > 0
+  GROUP BY 1, 2, 3 ORDER BY 1, 3, 2`;
+
+export const ENERGY_BY_HOUSEHOLD = `
+  SELECT settlement.household_id AS "householdId",
+    sum(produced_wh)::bigint AS "producedWh", sum(used_wh)::bigint AS "usedWh",
+    sum(self_wh)::bigint AS "selfWh", sum(clean_self_wh)::bigint AS "cleanSelfWh",
+    sum(from_neighbors_wh)::bigint AS "fromNeighborsWh",
+    sum(clean_from_neighbors_wh)::bigint AS "cleanFromNeighborsWh",
+    sum(to_neighbors_wh)::bigint AS "toNeighborsWh",
+    sum(from_grid_wh)::bigint AS "fromGridWh", sum(to_grid_wh)::bigint AS "toGridWh"
+  FROM settlement
+  WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND ${IS_CURRENT}
+  GROUP BY settlement.household_id ORDER BY settlement.household_id`;
+
+export const SETTLEMENT_TOTALS = `
+  SELECT count(*)::bigint AS lines, count(DISTINCT settlement.slot_start)::bigint AS slots,
+    count(DISTINCT settlement.household_id)::bigint AS households,
+    coalesce(sum(produced_wh), 0)::bigint AS "productionMintedWh",
+    coalesce(sum(consumed_wh), 0)::bigint AS "consumptionMintedWh",
+    coalesce(sum(self_wh), 0)::bigint AS "selfClaimedWh",
+    coalesce(sum(from_neighbors_wh), 0)::bigint AS "neighborClaimedWh",
+    coalesce(sum(to_grid_wh), 0)::bigint AS "toGridWh",
+    coalesce(sum(from_grid_wh), 0)::bigint AS "fromGridWh",
+    coalesce(sum(unexplained_use_wh), 0)::bigint AS "unexplainedWh",
+    coalesce(sum(net_micro), 0)::bigint AS "netMicro",
+    coalesce(sum(tariff_micro), 0)::bigint AS "tariffMicro"
+  FROM settlement
+  WHERE microgrid_id = $1 AND ($2::text IS NULL OR household_id = $2)
+    AND ($3::timestamptz IS NULL OR slot_start >= $3)
+    AND ($4::timestamptz IS NULL OR slot_start < $4) AND ${IS_CURRENT}`;
+
+export const TRADE_TOTALS = `
+  SELECT count(*)::bigint AS trades, coalesce(sum(traded.settled_wh), 0)::bigint AS "tradedWh"
+  FROM trade_settlement traded
+  JOIN slot ON slot.microgrid_id = traded.microgrid_id AND slot.slot_start = traded.slot_start
+    AND slot.revision = traded.revision
+  WHERE traded.microgrid_id = $1`;

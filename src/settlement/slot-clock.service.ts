@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { OnApplicationBootstrap, OnModuleDestroy } from '@nestjs/common';
+import { SETTINGS, type Settings } from '../config.js';
+import { DatabaseService } from '../database/database.service.js';
+import { LogService } from '../ledger/log.service.js';
+import { LedgerService } from '../ledger/ledger.service.js';
+import { MarketService } from '../market/market.service.js';
+import { MeteringService } from '../metering/metering.service.js';
+import { MarketClockService } from '../parties/market-clock.service.js';
+import type { Microgrid } from '../parties/microgrid.js';
+import { PartiesService } from '../parties/parties.service.js';
+import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
+import { isPassing } from './passing-fault.js';
+import * as store from './settlement.store.js';
+import { SlotClosingService } from './slot-closing.service.js';
+import { SlotCorrectionService } from './slot-correction.service.js';
+
+/** What becomes due: gates and closes in the order of market time. */
+type Due = { what: 'gate' | 'close'; slotStart: Instant; dueMillis: number };
+
+/** Microgrids settled side by side; each holds one connection at a time. */
+const SIDE_BY_SIDE = 4;
+
+/**
+ * Drives every microgrid through its slots: gates, closes and corrections, each in its own
+ * transaction, strictly in order of market time. On the system's clock it looks every second at the
+ * microgrids whose lease this instance holds; a simulated clock moves only when it is told to.
+ */
+@Injectable()
+export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly log = new Logger('slots');
+  private readonly instance = randomUUID();
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  constructor(
+    @Inject(SETTINGS) private readonly settings: Settings,
+    private readonly database: DatabaseService,
+    private readonly clock: MarketClockService,
+    private readonly parties: PartiesService,
+    private readonly metering: MeteringService,
+    private readonly market: MarketService,
+    private readonly ledger: LedgerService,
+    private readonly logs: LogService,
+    private readonly closing: SlotClosingService,
+    private readonly correction: SlotCorrectionService,
+  ) {}
+
+  /** Finishes what a crash left undone, then keeps up with the system's clock. */
+  onApplicationBootstrap(): void {
+    void this.tick();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running.catch(() => undefined);
+  }
+
+  /**
+   * Moves the simulated clock and settles everything due by then.
+   * @returns the clock, and the border up to which every microgrid is closed
+   */
+  async advance(to: Instant): Promise<{ now: Instant; closedThrough: Instant | null }> {
+    await this.clock.advance(this.database, to);
+    await this.inTurn(async () => this.settleAll(await this.parties.microgrids(this.database), to));
+    const [row] = await this.database.query<{ closedThrough: Instant | null }>(
+      store.ALL_CLOSED_THROUGH,
+    );
+    return { now: to, closedThrough: row?.closedThrough ?? null };
+  }
+
+  /**
+   * Tries a quarantined slot again, out of turn.
+   * @throws the fault, when it throws again
+   */
+  async release(microgrid: Microgrid, slotStart: Instant): Promise<boolean> {
+    const closed = await this.closing.close(microgrid, slotStart);
+    if (closed) await this.logs.sign(this.database, microgrid.microgridId);
+    return closed;
+  }
+
+  private async tick(): Promise<void> {
+    try {
+      await this.inTurn(async () => {
+        const now = await this.clock.now();
+        await this.settleAll(await this.leased(), now);
+      });
+    } catch (error) {
+      this.log.error(`Settling will be tried again: ${messageOf(error)}`);
+    }
+    if (this.stopped || this.clock.mode === 'simulated') return;
+    this.timer = setTimeout(() => void this.tick(), this.settings.slotIntervalMillis);
+  }
+
+  /** One round at a time in this process. */
+  private inTurn(round: () => Promise<void>): Promise<void> {
+    const next = this.running.catch(() => undefined).then(round);
+    this.running = next;
+    return next;
+  }
+
+  /** Other instances close the rest. The lease is efficiency only: the head's lock is the safety. */
+  private async leased(): Promise<Microgrid[]> {
+    const microgrids = await this.parties.microgrids(this.database);
+    if (this.clock.mode === 'simulated') return microgrids;
+    await this.database.query(store.TAKE_LEASES, [this.instance]);
+    const held = await this.database.query<{ microgridId: string }>(store.LEASED, [this.instance]);
+    const ours = new Set(held.map(({ microgridId }) => microgridId));
+    return microgrids.filter(({ microgridId }) => ours.has(microgridId));
+  }
+
+  /** @throws the first passing fault, after every microgrid had its turn */
+  private async settleAll(microgrids: readonly Microgrid[], now: Instant): Promise<void> {
+    const queue = [...microgrids];
+    const faults: unknown[] = [];
+    const worker = async () => {
+      for (let next = queue.shift(); next && !this.stopped; next = queue.shift()) {
+        await this.settle(next, now).catch((error: unknown) => faults.push(error));
+      }
+    };
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
+    if (faults.length > 0) throw faults[0];
+  }
+
+  private async settle(microgrid: Microgrid, now: Instant): Promise<void> {
+    const { microgridId } = microgrid;
+    for (
+      let due = await this.nextDue(microgrid, now);
+      due && !this.stopped;
+      due = await this.nextDue(microgrid, now)
+    ) {
+      if (due.what === 'gate') await this.closeGate(microgrid, due.slotStart);
+      else await this.closeInTurn(microgrid, due.slotStart);
+    }
+    await this.logs.sign(this.database, microgridId);
+  }
+
+  /** The earliest gate or close that is due; a gate goes before a close of the same instant. */
+  private async nextDue(microgrid: Microgrid, now: Instant): Promise<Due | null> {
+    const close = await this.nextClose(microgrid, parseInstant(now));
+    const gate = await this.nextGate(microgrid, parseInstant(now));
+    if (!gate || !close) return gate ?? close;
+    return gate.dueMillis <= close.dueMillis ? gate : close;
+  }
+
+  private async nextGate(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
+    if (microgrid.mechanism !== 'call-auction') return null;
+    const slotStart = await this.market.earliestOpenSlot(this.database, microgrid.microgridId);
+    if (slotStart === null) return null;
+    const dueMillis = parseInstant(slotStart) - microgrid.gateClosureSeconds * 1000;
+    return dueMillis <= nowMillis ? { what: 'gate', slotStart, dueMillis } : null;
+  }
+
+  /** Due at its end plus grace, or at its end once every active meter was read at the border. */
+  private async nextClose(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
+    const [row] = await this.database.query<{ slotStart: Instant }>(store.NEXT_SLOT, [
+      microgrid.microgridId,
+    ]);
+    const slotStart = row!.slotStart;
+    const endMillis = parseInstant(slotStart) + microgrid.slotMinutes * 60_000;
+    const dueMillis = endMillis + microgrid.graceSeconds * 1000;
+    if (dueMillis <= nowMillis) return { what: 'close', slotStart, dueMillis };
+    if (endMillis > nowMillis) return null;
+    const { meters } = await this.parties.members(this.database, microgrid.microgridId, slotStart);
+    const slotEnd = formatInstant(endMillis);
+    const complete =
+      meters.length > 0 &&
+      (await this.metering.allRead(this.database, microgrid.microgridId, meters, slotEnd));
+    return complete ? { what: 'close', slotStart, dueMillis: endMillis } : null;
+  }
+
+  private async closeGate(microgrid: Microgrid, slotStart: Instant): Promise<void> {
+    const { microgridId, slotMinutes, gateClosureSeconds } = microgrid;
+    const startMillis = parseInstant(slotStart);
+    const at = formatInstant(startMillis - gateClosureSeconds * 1000);
+    const slotEnd = formatInstant(startMillis + slotMinutes * 60_000);
+    await this.database.transaction(async (sql) => {
+      const gate = await this.market.clearGate(sql, microgrid, slotStart, at);
+      if (!gate) return;
+      await sql.query(store.GATE_CLOSED, [
+        microgridId,
+        slotStart,
+        slotEnd,
+        gate.clearingPrice,
+        gate.tradedWh,
+        gate.sequence,
+      ]);
+    });
+  }
+
+  /** What late readings changed is put right first, so that the slot starts from true borders. */
+  private async closeInTurn(microgrid: Microgrid, slotStart: Instant): Promise<void> {
+    const { microgridId } = microgrid;
+    await this.correction.correctDue(microgrid, slotStart);
+    try {
+      if (await this.closing.close(microgrid, slotStart)) {
+        await this.logs.sign(this.database, microgridId);
+      }
+    } catch (error) {
+      if (isPassing(error)) throw error;
+      await this.quarantine(microgrid, slotStart, error);
+    }
+  }
+
+  /** Sets a slot aside that cannot be closed, so that it stops neither the next ones nor the service. */
+  private async quarantine(
+    microgrid: Microgrid,
+    slotStart: Instant,
+    error: unknown,
+  ): Promise<void> {
+    const { microgridId, slotMinutes } = microgrid;
+    const slotEnd = formatInstant(parseInstant(slotStart) + slotMinutes * 60_000);
+    const reason = messageOf(error).slice(0, 1000);
+    this.log.error(`Slot ${slotStart} of ${microgridId} is quarantined: ${reason}`);
+    await this.database.transaction(async (sql) => {
+      const head = await this.ledger.lock(sql, microgridId);
+      await sql.query(store.SLOT_QUARANTINED, [microgridId, slotStart, slotEnd, reason]);
+      await this.ledger.append(sql, microgridId, [
+        {
+          kind: 'operator-action',
+          at: slotEnd,
+          cause: `slot/${slotStart}/quarantined/${head + 1}`,
+          keyHolder: '',
+          households: [],
+          facts: { action: 'slot-quarantined', slot: slotStart },
+          transfers: [],
+        },
+      ]);
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,81 @@
+import { Injectable } from '@nestjs/common';
+import { DatabaseService } from '../database/database.service.js';
+import { billOf, walletOf } from '../ledger/accounts.js';
+import { LedgerService } from '../ledger/ledger.service.js';
+import type { Period } from '../parties/access.js';
+import { MarketClockService } from '../parties/market-clock.service.js';
+import type { Household, Microgrid } from '../parties/microgrid.js';
+import { parseInstant, type Instant } from '../units/slot.js';
+import { SettlementService } from './settlement.service.js';
+import { monthAt, monthOf, type Month } from './statement.js';
+
+/**
+ * Monthly statements: what moved on a household's wallet and bill, line by line of its kind, that it
+ * adds up from the opening to the closing balance, and the same energy at the tariff beside it.
+ */
+@Injectable()
+export class StatementService {
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly ledger: LedgerService,
+    private readonly settlement: SettlementService,
+    private readonly clock: MarketClockService,
+  ) {}
+
+  /** The month asked for, or the current one; nothing outside the period that the reader may see. */
+  async statements(
+    microgrid: Microgrid,
+    household: Household,
+    { month, period }: { month: Month | null; period: Period },
+  ) {
+    const now = await this.clock.now();
+    const wanted =
+      month ?? monthOf(monthAt(parseInstant(now), microgrid.timeZone), microgrid.timeZone);
+    const shown = clip(wanted, period);
+    return { items: shown ? [await this.statement(microgrid, household, shown)] : [] };
+  }
+
+  private async statement(microgrid: Microgrid, household: Household, month: Month) {
+    const { microgridId, currency } = microgrid;
+    const { householdId } = household;
+    const totals = await this.settlement.totals(this.database, microgridId, {
+      household: householdId,
+      from: month.from,
+      to: month.to,
+    });
+    const [wallet, bill] = await Promise.all(
+      [walletOf(householdId), billOf(householdId)].map((account) =>
+        this.ledger.movements(this.database, microgridId, account, month.from, month.to),
+      ),
+    );
+    return {
+      household: householdId,
+      ...month,
+      currency,
+      slots: totals.slots,
+      energy: {
+        producedWh: totals.productionMintedWh,
+        consumedWh: totals.consumptionMintedWh,
+        selfWh: totals.selfClaimedWh,
+        fromNeighborsWh: totals.neighborClaimedWh,
+        fromGridWh: totals.fromGridWh,
+        toGridWh: totals.toGridWh,
+      },
+      wallet: wallet!,
+      bill: bill!,
+      netMicro: totals.netMicro,
+      tariffMicro: totals.tariffMicro,
+      savedMicro: totals.netMicro - totals.tariffMicro,
+    };
+  }
+}
+
+/** The month within the readable period, or null where they do not meet. */
+function clip(month: Month, { from, until }: Period): Month | null {
+  const later = (a: Instant, b: Instant | null) =>
+    b !== null && parseInstant(b) > parseInstant(a) ? b : a;
+  const earlier = (a: Instant, b: Instant | null) =>
+    b !== null && parseInstant(b) < parseInstant(a) ? b : a;
+  const clipped = { ...month, from: later(month.from, from), to: earlier(month.to, until) };
+  return parseInstant(clipped.from) < parseInstant(clipped.to) ? clipped : null;
+}

@@ -1,0 +1,63 @@
+import { formatInstant, type Instant } from '../units/slot.js';
+
+/** A statement's month runs from local midnight to local midnight, whatever the clocks did between. */
+export interface Month {
+  /** `YYYY-MM` */
+  month: string;
+  from: Instant;
+  to: Instant;
+}
+
+/** @param month `YYYY-MM` @param timeZone IANA name */
+export function monthOf(month: string, timeZone: string): Month {
+  const [year, number] = month.split('-').map(Number) as [number, number];
+  return {
+    month,
+    from: formatInstant(localMidnight(year, number, timeZone)),
+    to: formatInstant(
+      number === 12
+        ? localMidnight(year + 1, 1, timeZone)
+        : localMidnight(year, number + 1, timeZone),
+    ),
+  };
+}
+
+/** The local month in which an instant lies. */
+export function monthAt(epochMillis: number, timeZone: string): string {
+  const parts = localParts(epochMillis, timeZone);
+  return `${String(parts.year).padStart(4, '0')}-${String(parts.month).padStart(2, '0')}`;
+}
+
+/** Epoch milliseconds of 00:00 on the first of a month in a time zone. */
+function localMidnight(year: number, month: number, timeZone: string): number {
+  const wanted = Date.UTC(year, month - 1, 1);
+  let guess = wanted;
+  // An offset can only change once on the way: two steps reach the fixed point.
+  for (let step = 0; step < 2; step += 1) {
+    const local = localParts(guess, timeZone);
+    const shown = Date.UTC(local.year, local.month - 1, local.day, local.hour, local.minute);
+    guess += wanted - shown;
+  }
+  return guess;
+}
+
+function localParts(epochMillis: number, timeZone: string) {
+  const parts = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+  }).formatToParts(epochMillis);
+  const part = (type: Intl.DateTimeFormatPartTypes) =>
+    Number(parts.find((one) => one.type === type)!.value);
+  return {
+    year: part('year'),
+    month: part('month'),
+    day: part('day'),
+    hour: part('hour'),
+    minute: part('minute'),
+  };
+}
