@@ -8,7 +8,7 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import { ident, parse } from '../parties/parse.js';
 import { formatTlogProof } from '../transparency/tlog-proof.js';
 import { leafHash } from '../transparency/merkle-tree.js';
-import type { JsonObject } from '../units/canonical-json.js';
+import type { Json, JsonObject } from '../units/canonical-json.js';
 import { Problem } from '../units/problem.js';
 import { LedgerService } from './ledger.service.js';
 import { LogService } from './log.service.js';
@@ -86,7 +86,12 @@ export class LedgerController {
   ): Promise<StoredRecord | null> {
     const { microgridId: microgrid } = record;
     if (may(caller.grants, 'operator.read', { microgrid }, now)) return record;
-    if (record.kind === 'slot-closed' || record.kind === 'tariff') return record;
+    if (record.kind === 'tariff') return record;
+    // A slot's sums are for its members; a regulator's figures stand under the privacy rule.
+    const isMember = caller.grants.some(
+      (grant) => grant.role === 'household' && grant.microgridId === microgrid,
+    );
+    if (record.kind === 'slot-closed' && isMember) return record;
     const own = record.households.filter((household) =>
       may(caller.grants, 'household.read', { microgrid, household }, now),
     );
@@ -103,12 +108,7 @@ function withoutOthers(
   const others = record.households.filter((household) => !own.has(household));
   if (others.length === 0) return record;
   const hidden = new Set(others);
-  const facts: JsonObject = Object.fromEntries(
-    Object.entries(record.facts).map(([name, value]) => [
-      name,
-      typeof value === 'string' && hidden.has(value) ? null : value,
-    ]),
-  );
+  const facts = redacted(record.facts, own, hidden) as JsonObject;
   const mine = (account: string) => [...own].some((id) => account.startsWith(`household/${id}/`));
   return {
     households: [...own],
@@ -121,6 +121,26 @@ function withoutOthers(
         credit: hiddenAccount(transfer.credit, hidden),
       })),
   };
+}
+
+/** Without the ids of others; rows of a list that are about others alone are left out. */
+function redacted(value: Json, own: ReadonlySet<string>, hidden: ReadonlySet<string>): Json {
+  if (typeof value === 'string') return hidden.has(value) ? null : value;
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) {
+    return value
+      .filter((row: Json) => !mentions(row, hidden) || mentions(row, own))
+      .map((row: Json) => redacted(row, own, hidden));
+  }
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, redacted(inner, own, hidden)]),
+  );
+}
+
+function mentions(value: Json, ids: ReadonlySet<string>): boolean {
+  if (typeof value === 'string') return ids.has(value);
+  if (value === null || typeof value !== 'object') return false;
+  return Object.values(value).some((inner: Json) => mentions(inner, ids));
 }
 
 function hiddenAccount(account: string, hidden: ReadonlySet<string>): string {

@@ -13,13 +13,13 @@ import {
 } from '../ledger/accounts.js';
 import { LedgerService, LimitExceeded } from '../ledger/ledger.service.js';
 import { LogService } from '../ledger/log.service.js';
+import { walletTerms } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
 import type { Instant } from '../units/slot.js';
 import type { Settlement } from './close-slot.js';
 import * as store from './settlement.store.js';
-import { walletTerms } from './slot-closing.service.js';
 
 /** Sums over the closed slots of a period; see `Settlement` for the fields. */
 export interface HouseholdEnergy {

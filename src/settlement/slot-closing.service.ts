@@ -4,11 +4,11 @@ import {
   availableBalance,
   SYSTEM,
   TOKENS,
-  walletOf,
   type AccountTerms,
   type Balance,
 } from '../ledger/accounts.js';
 import { LedgerService } from '../ledger/ledger.service.js';
+import { walletTerms } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
 import { MeteringService } from '../metering/metering.service.js';
@@ -254,15 +254,6 @@ export class SlotClosingService {
       sequences.at(-1),
     ]);
   }
-}
-
-/** A household's wallet may owe what it and its microgrid were granted. */
-export function walletTerms(microgrid: Microgrid, household: Household): AccountTerms {
-  return {
-    account: walletOf(household.householdId),
-    limited: true,
-    creditLimit: microgrid.creditLimitMicro + household.creditLimitMicro,
-  };
 }
 
 export function usableByHousehold(meters: readonly Meter[]): Map<string, number> {

@@ -4,15 +4,14 @@ import { LedgerService } from '../ledger/ledger.service.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
 import { MeteringService } from '../metering/metering.service.js';
-import type { Microgrid, Pricing } from '../parties/microgrid.js';
+import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
-import type { JsonObject } from '../units/canonical-json.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
-import type { Lot } from './claims.js';
-import { closeSlot, type Settlement, type SlotHousehold, type SlotTerms } from './close-slot.js';
+import { closeSlot, type SlotTerms } from './close-slot.js';
 import { correctSlot, type SettledBefore } from './correct-slot.js';
 import { isPassing } from './passing-fault.js';
 import * as store from './settlement.store.js';
+import { settledHousehold, type HouseholdFacts, type ManifestFacts } from './slot-facts.js';
 import {
   saveLots,
   saveSettlements,
@@ -76,7 +75,9 @@ export class SlotCorrectionService {
           [...before.keys()],
           [...registers.values()].flat(),
           microgrid.unexplainedToleranceWh,
-        ).map((energy) => householdThen(energy, before.get(energy.householdId)!.facts)),
+        ).map((energy) =>
+          settledHousehold(before.get(energy.householdId)!.facts as HouseholdFacts, energy),
+        ),
         trades:
           terms.mechanism === 'metered'
             ? []
@@ -187,45 +188,4 @@ export class SlotCorrectionService {
     );
     return records.flatMap(({ transfers }) => transfers);
   }
-}
-
-/** The facts of a `household-slot` record or its correction, as `slot-records.ts` writes them. */
-type HouseholdFacts = JsonObject & {
-  household: string;
-  tariff: SlotTerms['tariff'];
-  limits: SlotHousehold['limits'];
-  availableMicro: number;
-  battery: { usableWh: number; before: Lot[]; after: Lot[] };
-  settlement: Settlement;
-};
-
-type ManifestFacts = JsonObject & {
-  mechanism: SlotTerms['mechanism'];
-  pricing: Pricing;
-  kThousandths: number;
-};
-
-/** The household with the energy known now and everything else as it stood at close. */
-function householdThen(
-  measured: SlotHousehold['energy'] & { householdId: string },
-  facts: JsonObject,
-): SlotHousehold {
-  const { limits, availableMicro, battery } = facts as HouseholdFacts;
-  return {
-    householdId: measured.householdId,
-    energy: {
-      importWh: measured.importWh,
-      exportWh: measured.exportWh,
-      generatedWh: measured.generatedWh,
-      chargedWh: measured.chargedWh,
-      dischargedWh: measured.dischargedWh,
-      consumptionWh: measured.consumptionWh,
-      unexplainedWh: measured.unexplainedWh,
-      quality: measured.quality,
-    },
-    limits,
-    availableMicro,
-    usableWh: battery.usableWh,
-    lots: battery.before,
-  };
 }

@@ -1,0 +1,68 @@
+import type { BorderQuality } from '../metering/border.js';
+import type { MeterRole, Pricing } from '../parties/microgrid.js';
+import type { JsonObject } from '../units/canonical-json.js';
+import type { Instant } from '../units/slot.js';
+import type { Lot } from './claims.js';
+import type { Settlement, SlotHousehold, SlotTerms } from './close-slot.js';
+
+/** The facts of a slot's records, as `slot-records.ts` and `correct-slot.ts` write them. */
+
+export type RegisterFacts = {
+  meter: string;
+  role: MeterRole;
+  register: 'import' | 'export';
+  startWh: number | null;
+  startQuality: BorderQuality | null;
+  startReadings: string[];
+  endWh: number | null;
+  endQuality: BorderQuality | null;
+  endReadings: string[];
+};
+
+/** Of a `household-slot` record, and of a household's `correction`, which adds the revision. */
+export type HouseholdFacts = JsonObject & {
+  household: string;
+  slot: Instant;
+  slotEnd: Instant;
+  registers: RegisterFacts[];
+  energy: SlotHousehold['energy'];
+  tariff: SlotTerms['tariff'];
+  limits: SlotHousehold['limits'];
+  availableMicro: number;
+  battery: { usableWh: number; before: Lot[]; after: Lot[] };
+  settlement: Settlement;
+  revision?: number;
+};
+
+/** Of a `slot-closed` record. */
+export type ManifestFacts = JsonObject & {
+  slot: Instant;
+  slotEnd: Instant;
+  mechanism: SlotTerms['mechanism'];
+  pricing: Pricing;
+  kThousandths: number;
+};
+
+/** The household as it was settled, with the energy known now. */
+export function settledHousehold(
+  facts: HouseholdFacts,
+  energy: SlotHousehold['energy'],
+): SlotHousehold {
+  return {
+    householdId: facts.household,
+    energy: {
+      importWh: energy.importWh,
+      exportWh: energy.exportWh,
+      generatedWh: energy.generatedWh,
+      chargedWh: energy.chargedWh,
+      dischargedWh: energy.dischargedWh,
+      consumptionWh: energy.consumptionWh,
+      unexplainedWh: energy.unexplainedWh,
+      quality: energy.quality,
+    },
+    limits: facts.limits,
+    availableMicro: facts.availableMicro,
+    usableWh: facts.battery.usableWh,
+    lots: facts.battery.before,
+  };
+}
