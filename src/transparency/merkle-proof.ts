@@ -1,0 +1,155 @@
+import { equalBytes } from './bytes.js';
+import { EMPTY_ROOT, foldRight, nodeHash, perfectSubtrees } from './merkle-tree.js';
+import type { NodeAddress } from './merkle-tree.js';
+
+/**
+ * Proofs over the tree of RFC 9162: that an entry is in it, and that a later tree only appends to
+ * an earlier one. They are made from stored hashes, all of one proof fetched at once, and checked
+ * from nothing but the roots.
+ */
+
+/** The hashes of these perfect subtrees, in the order asked. All lie within the tree proven. */
+export type HashReader = (nodes: readonly NodeAddress[]) => Promise<readonly Uint8Array[]>;
+
+/** Checks that `leafHash` is leaf `index` of the tree with this size and root (2.1.3.2). */
+export function verifyInclusion(claim: {
+  index: number;
+  size: number;
+  leafHash: Uint8Array;
+  proof: readonly Uint8Array[];
+  root: Uint8Array;
+}): boolean {
+  const { index, size, proof, root } = claim;
+  if (!isSize(index) || !isSize(size) || index >= size) return false; // step 1
+  if (![claim.leafHash, root, ...proof].every(isHash)) return false;
+  let node = index;
+  let last = size - 1;
+  let hash = claim.leafHash;
+  for (const sibling of proof) {
+    if (last === 0) return false; // step 4a
+    if (node % 2 === 1 || node === last) {
+      hash = nodeHash(sibling, hash);
+      // Step 4b: without this inner shift, proofs of the ragged right edge fail (2 of 3, 4 of 5 ...).
+      while (node % 2 === 0 && node !== 0) [node, last] = [half(node), half(last)];
+    } else {
+      hash = nodeHash(hash, sibling);
+    }
+    [node, last] = [half(node), half(last)];
+  }
+  return last === 0 && equalBytes(hash, root); // step 5
+}
+
+/**
+ * Checks that the tree of `newSize` only appends to the tree of `oldSize` (2.1.4.2). Every tree
+ * extends the empty one: there is nothing to prove for an old size of 0, and it is refused here.
+ */
+export function verifyConsistency(claim: {
+  oldSize: number;
+  newSize: number;
+  oldRoot: Uint8Array;
+  newRoot: Uint8Array;
+  proof: readonly Uint8Array[];
+}): boolean {
+  const { oldSize, newSize, oldRoot, newRoot, proof } = claim;
+  if (!isSize(oldSize) || !isSize(newSize) || oldSize === 0 || oldSize > newSize) return false;
+  if (![oldRoot, newRoot, ...proof].every(isHash)) return false;
+  if (oldSize === newSize) return proof.length === 0 && equalBytes(oldRoot, newRoot);
+  if (proof.length === 0) return false; // step 1
+  let node = oldSize - 1;
+  let last = newSize - 1;
+  while (node % 2 === 1) [node, last] = [half(node), half(last)]; // step 3
+  // Step 2: a perfect old tree is itself the first hash, and the proof leaves it out.
+  const [first, ...rest] = node === 0 ? [oldRoot, ...proof] : proof;
+  let oldHash = first!;
+  let newHash = first!;
+  for (const sibling of rest) {
+    if (last === 0) return false; // step 5
+    if (node % 2 === 1 || node === last) {
+      oldHash = nodeHash(sibling, oldHash);
+      newHash = nodeHash(sibling, newHash);
+      while (node % 2 === 0 && node !== 0) [node, last] = [half(node), half(last)];
+    } else {
+      newHash = nodeHash(newHash, sibling);
+    }
+    [node, last] = [half(node), half(last)];
+  }
+  return last === 0 && equalBytes(oldHash, oldRoot) && equalBytes(newHash, newRoot); // step 6
+}
+
+/** PATH(index, D[size]), leaf's sibling first. @throws RangeError unless index < size */
+export async function inclusionProof(
+  index: number,
+  size: number,
+  read: HashReader,
+): Promise<Uint8Array[]> {
+  if (!isSize(index) || !isSize(size) || index >= size) {
+    throw new RangeError(`no leaf ${index} in a tree of ${size}`);
+  }
+  const ranges: LeafRange[] = [];
+  let [start, end] = [0, size];
+  while (end - start > 1) {
+    const split = start + largestPowerBelow(end - start);
+    ranges.push(index < split ? [split, end] : [start, split]);
+    [start, end] = index < split ? [start, split] : [split, end];
+  }
+  return hashRanges(ranges.reverse(), read);
+}
+
+/** PROOF(oldSize, D[newSize]). @throws RangeError unless 0 < oldSize <= newSize */
+export async function consistencyProof(
+  oldSize: number,
+  newSize: number,
+  read: HashReader,
+): Promise<Uint8Array[]> {
+  if (!isSize(oldSize) || !isSize(newSize) || oldSize === 0 || oldSize > newSize) {
+    throw new RangeError(`no consistency proof from size ${oldSize} to ${newSize}`);
+  }
+  const ranges: LeafRange[] = [];
+  let [start, end] = [0, newSize];
+  while (end !== oldSize) {
+    const split = start + largestPowerBelow(end - start);
+    ranges.push(oldSize <= split ? [split, end] : [start, split]);
+    [start, end] = oldSize <= split ? [start, split] : [split, end];
+  }
+  // SUBPROOF's flag: the old tree itself, where it is a subtree of the new one, is known already.
+  if (start !== 0) ranges.push([start, end]);
+  return hashRanges(ranges.reverse(), read);
+}
+
+/** MTH(D[size]) from stored hashes. */
+export async function treeRoot(size: number, read: HashReader): Promise<Uint8Array> {
+  if (!isSize(size)) throw new RangeError(`not a tree size: ${size}`);
+  return size === 0 ? EMPTY_ROOT : (await hashRanges([[0, size]], read))[0]!;
+}
+
+type LeafRange = readonly [start: number, end: number];
+
+/** MTH of each range, reading all perfect subtrees they consist of in one go. */
+async function hashRanges(ranges: readonly LeafRange[], read: HashReader): Promise<Uint8Array[]> {
+  const parts = ranges.map(([start, end]) => perfectSubtrees(start, end));
+  const wanted = parts.flat();
+  const hashes = wanted.length === 0 ? [] : await read(wanted);
+  if (hashes.length !== wanted.length) {
+    throw new RangeError(`asked for ${wanted.length} hashes, was given ${hashes.length}`);
+  }
+  let at = 0;
+  return parts.map((nodes) => foldRight(hashes.slice(at, (at += nodes.length))));
+}
+
+function largestPowerBelow(length: number): number {
+  let power = 1;
+  while (power * 2 < length) power *= 2;
+  return power;
+}
+
+function half(value: number): number {
+  return Math.floor(value / 2);
+}
+
+function isSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function isHash(bytes: Uint8Array): boolean {
+  return bytes.length === 32;
+}
