@@ -1,0 +1,45 @@
+/** What the embedded broker and an external one have in common. */
+export interface BrokerLink {
+  start(): Promise<void>;
+  /** Resolves when the broker has the message. */
+  publish(topic: string, payload: string): Promise<void>;
+  connected(): boolean;
+  /** Ends the connections of one user, e.g. when its credential is revoked. */
+  disconnect(username: string): void;
+  /** Waits for messages being taken in, then ends. */
+  stop(): Promise<void>;
+  /** Where the embedded broker listens; 0 for an external one. */
+  readonly port: number;
+}
+
+/** A message as the service takes it in. */
+export interface IncomingMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** Whether the broker had kept it and delivers it late, on a new subscription. */
+  readonly retained: boolean;
+  /** Who published it, where the broker says so. */
+  readonly username?: string;
+}
+
+/** Who a connection belongs to. */
+export interface Principal {
+  readonly username: string;
+}
+
+export interface BrokerOptions<P extends Principal = Principal> {
+  /** Null when the name or the secret is wrong. */
+  authenticate(username: string | undefined, password: Buffer | undefined): Promise<P | null>;
+  mayPublish(principal: P, topic: string): Promise<boolean> | boolean;
+  maySubscribe(principal: P, filter: string): Promise<boolean> | boolean;
+  /**
+   * Resolves once the message can no longer be lost: only then is it acknowledged. When it rejects,
+   * the message is not acknowledged and comes again.
+   */
+  intake(message: IncomingMessage): Promise<void>;
+}
+
+/** Why the broker cannot be used and what to do about it, in one line. */
+export class BrokerProblem extends Error {
+  override name = 'BrokerProblem';
+}

@@ -1,0 +1,179 @@
+import type { OnApplicationShutdown } from '@nestjs/common';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { migrate } from './migrate.store.js';
+import { parserOf } from './value-types.js';
+
+/** What runs SQL: the service itself, or the one connection of a transaction. */
+export interface Sql {
+  /** The rows of one statement, also of `INSERT`, `UPDATE` and `DELETE ... RETURNING`. */
+  query<Row = Record<string, unknown>>(
+    text: string,
+    parameters?: readonly unknown[],
+  ): Promise<Row[]>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://user:secret@host:port/database` */
+  readonly url: string;
+  readonly poolSize?: number;
+  /** Run after the pool is closed, e.g. to leave the embedded server. */
+  readonly afterClose?: () => Promise<void>;
+}
+
+/**
+ * The door to PostgreSQL: statements on a pool, and transactions on one connection of it. A service
+ * that was opened has a migrated database behind it. Values arrive as `value-types.ts` says.
+ */
+export class DatabaseService implements Sql, OnApplicationShutdown {
+  private constructor(
+    /** TypeORM's data source, for mapping rows to entities. */
+    readonly dataSource: DataSource,
+    private readonly pool: pg.Pool,
+    readonly url: string,
+    private readonly afterClose: () => Promise<void>,
+  ) {}
+
+  /** Connects, and brings the schema up to date. Rejects when either fails. */
+  static async open(options: DatabaseOptions): Promise<DatabaseService> {
+    const types = new pg.TypeOverrides();
+    const dataSource = new DataSource({
+      type: 'postgres',
+      url: options.url,
+      poolSize: options.poolSize ?? 10,
+      applicationName: 'neighborwatt',
+      connectTimeoutMS: CONNECT_TIMEOUT_MILLIS,
+      logging: false,
+      installExtensions: false,
+      // A connection that dies while idle is replaced by the next query; nothing is lost with it.
+      poolErrorHandler: () => undefined,
+      extra: { types, options: SESSION, keepAlive: true },
+    });
+    await dataSource.initialize();
+    const { master } = dataSource.driver as unknown as { master: pg.Pool };
+    try {
+      await migrate(dataSource);
+      await learnTypes(master, types);
+    } catch (error) {
+      await dataSource.destroy();
+      throw error;
+    }
+    const afterClose = options.afterClose ?? (() => Promise.resolve());
+    return new DatabaseService(dataSource, master, options.url, afterClose);
+  }
+
+  async query<Row = Record<string, unknown>>(
+    text: string,
+    parameters: readonly unknown[] = [],
+  ): Promise<Row[]> {
+    return rowsOf<Row>(await this.pool.query(text, [...parameters]));
+  }
+
+  /**
+   * Runs `work` on one connection, READ COMMITTED: commits when it resolves, rolls everything back
+   * when it rejects. The `Sql` it is given refuses to be used afterwards.
+   */
+  async transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    let broken: Error | undefined;
+    // Without a listener, a connection lost between two statements would end the process.
+    const onError = (error: Error): void => {
+      broken = error;
+    };
+    client.on('error', onError);
+    const sql = new Transaction(client);
+    try {
+      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+      const result = await work(sql);
+      sql.close();
+      const end = await client.query('COMMIT');
+      // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and no error.
+      if (end.command !== 'COMMIT')
+        throw new Error('The transaction had failed; nothing was kept.');
+      return result;
+    } catch (error) {
+      sql.close();
+      await client.query('ROLLBACK').catch((cause: Error) => {
+        broken = cause;
+      });
+      throw error;
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+
+  /** Ends the connections. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.dataSource.isInitialized) return;
+    await this.dataSource.destroy();
+    await this.afterClose();
+  }
+
+  /** The last phase of a shutdown: others finish their work in the phases before it. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.close();
+  }
+}
+
+class Transaction implements Sql {
+  private open = true;
+
+  constructor(private readonly client: pg.PoolClient) {}
+
+  async query<Row = Record<string, unknown>>(
+    text: string,
+    parameters: readonly unknown[] = [],
+  ): Promise<Row[]> {
+    if (!this.open) throw new Error('This transaction has ended.');
+    return rowsOf<Row>(await this.client.query(text, [...parameters]));
+  }
+
+  close(): void {
+    this.open = false;
+  }
+}
+
+/** Several statements in one text answer an array of results: the rows of the last count. */
+function rowsOf<Row>(result: pg.QueryResult | pg.QueryResult[]): Row[] {
+  const last = Array.isArray(result) ? result.at(-1) : result;
+  return (last?.rows ?? []) as Row[];
+}
+
+/**
+ * Registers the parsers, also for arrays of the schema's domains: PostgreSQL describes a column of a
+ * domain by its base type, but `array_agg` over it by an array type of this database alone.
+ */
+async function learnTypes(pool: pg.Pool, types: pg.TypeOverrides): Promise<void> {
+  const { rows } = await pool.query<{ oid: string; array_oid: string; base: string }>(ALL_TYPES);
+  const builtIn = pg.types.getTypeParser as (oid: number) => (text: string) => unknown;
+  for (const { oid, array_oid, base } of rows) {
+    const known = parserOf(Number(base));
+    if (known) types.setTypeParser(Number(oid), 'text', known);
+    const parse = known ?? builtIn(Number(base));
+    types.setTypeParser(Number(array_oid), 'text', (text: string) =>
+      mapLeaves(builtIn(TEXT_ARRAY)(text) as unknown[], parse),
+    );
+  }
+}
+
+function mapLeaves(items: readonly unknown[], parse: (text: string) => unknown): unknown[] {
+  return items.map((item) =>
+    Array.isArray(item) ? mapLeaves(item, parse) : typeof item === 'string' ? parse(item) : item,
+  );
+}
+
+const TEXT_ARRAY = 1009;
+
+const CONNECT_TIMEOUT_MILLIS = 30_000;
+
+// A transaction left idle would hold its microgrid's lock for ever.
+const SESSION =
+  '-c TimeZone=UTC -c DateStyle=ISO,MDY -c idle_in_transaction_session_timeout=300000';
+
+// As text, because the parsers are what is being prepared here. The numbers are those of int8, date,
+// timestamp, timestamptz and numeric.
+const ALL_TYPES = `
+SELECT t.oid::text AS oid, t.typarray::text AS array_oid,
+  CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END::text AS base
+FROM pg_type t WHERE t.typtype = 'd' OR t.oid IN (20, 1082, 1114, 1184, 1700)`;

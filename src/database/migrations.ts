@@ -1,0 +1,19 @@
+import type { MigrationInterface } from 'typeorm';
+import { Parties0001 } from './migrations/0001-parties.js';
+import { Ledger0002 } from './migrations/0002-ledger.js';
+import { Metering0003 } from './migrations/0003-metering.js';
+import { Market0004 } from './migrations/0004-market.js';
+import { Settlement0005 } from './migrations/0005-settlement.js';
+import { Rewards0006 } from './migrations/0006-rewards.js';
+import { Feed0007 } from './migrations/0007-feed.js';
+
+/** Every migration there is, in the order in which they run. The list only grows, at its end. */
+export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
+  Parties0001,
+  Ledger0002,
+  Metering0003,
+  Market0004,
+  Settlement0005,
+  Rewards0006,
+  Feed0007,
+];

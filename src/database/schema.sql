@@ -1,0 +1,770 @@
+-- The schema that the migrations make. Written by test/database/schema.spec.ts under UPDATE_SCHEMA=1:
+-- change a schema by a new migration, never here.
+
+CREATE DOMAIN ident AS text CONSTRAINT ident_check CHECK (VALUE ~ '^[A-Za-z0-9_-]{1,64}$'::text);
+
+CREATE DOMAIN safe_integer AS bigint CONSTRAINT safe_integer_check CHECK (VALUE >= '-9007199254740991'::bigint AND VALUE <= '9007199254740991'::bigint);
+
+CREATE OR REPLACE FUNCTION public.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  RAISE EXCEPTION '% of % refused: it is insert-only; post a correcting record instead', TG_OP, TG_TABLE_NAME;
+END $function$;
+
+CREATE TABLE account (
+  microgrid_id ident NOT NULL,
+  account_id text NOT NULL,
+  asset text NOT NULL,
+  debits_pending safe_integer DEFAULT 0 NOT NULL,
+  credits_pending safe_integer DEFAULT 0 NOT NULL,
+  debits_posted safe_integer DEFAULT 0 NOT NULL,
+  credits_posted safe_integer DEFAULT 0 NOT NULL,
+  limited boolean DEFAULT false NOT NULL,
+  credit_limit safe_integer DEFAULT 0 NOT NULL,
+  CONSTRAINT account_pkey PRIMARY KEY (microgrid_id, account_id),
+  CONSTRAINT account_account_id_check CHECK (account_id ~ '^[A-Za-z0-9_/-]{1,160}$'::text),
+  CONSTRAINT account_credit_limit_check CHECK (credit_limit::bigint >= 0),
+  CONSTRAINT account_credits_pending_check CHECK (credits_pending::bigint >= 0),
+  CONSTRAINT account_credits_posted_check CHECK (credits_posted::bigint >= 0),
+  CONSTRAINT account_debits_pending_check CHECK (debits_pending::bigint >= 0),
+  CONSTRAINT account_debits_posted_check CHECK (debits_posted::bigint >= 0),
+  CONSTRAINT account_within_limit CHECK (NOT limited OR (debits_pending::bigint + debits_posted::bigint) <= (credits_posted::bigint + credit_limit::bigint))
+);
+
+CREATE TABLE award (
+  microgrid_id ident NOT NULL,
+  program_id ident NOT NULL,
+  period_from timestamp with time zone NOT NULL,
+  household_id ident NOT NULL,
+  pseudonym text NOT NULL,
+  claimed_wh safe_integer NOT NULL,
+  amount_micro safe_integer NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT award_pkey PRIMARY KEY (microgrid_id, program_id, period_from, household_id)
+);
+
+CREATE TABLE checkpoint (
+  microgrid_id ident NOT NULL,
+  size safe_integer NOT NULL,
+  root bytea NOT NULL,
+  note text NOT NULL,
+  CONSTRAINT checkpoint_pkey PRIMARY KEY (microgrid_id, size),
+  CONSTRAINT checkpoint_root_check CHECK (octet_length(root) = 32)
+);
+
+CREATE TABLE feed_cursor (
+  microgrid_id ident NOT NULL,
+  consumer text NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT feed_cursor_pkey PRIMARY KEY (microgrid_id, consumer),
+  CONSTRAINT feed_cursor_sequence_check CHECK (sequence::bigint >= 0)
+);
+
+CREATE TABLE gateway (
+  microgrid_id ident NOT NULL,
+  gateway_id ident NOT NULL,
+  CONSTRAINT gateway_pkey PRIMARY KEY (microgrid_id, gateway_id),
+  CONSTRAINT gateway_gateway_id_key UNIQUE (gateway_id)
+);
+
+CREATE TABLE household (
+  microgrid_id ident NOT NULL,
+  household_id ident NOT NULL,
+  alias text NOT NULL,
+  feeder text,
+  import_limit_w integer,
+  export_limit_w integer,
+  credit_limit_micro safe_integer DEFAULT 0 NOT NULL,
+  active_from timestamp with time zone NOT NULL,
+  active_until timestamp with time zone,
+  CONSTRAINT household_pkey PRIMARY KEY (microgrid_id, household_id),
+  CONSTRAINT household_household_id_key UNIQUE (household_id),
+  CONSTRAINT household_microgrid_id_alias_key UNIQUE (microgrid_id, alias),
+  CONSTRAINT household_credit_limit_micro_check CHECK (credit_limit_micro::bigint >= 0),
+  CONSTRAINT household_export_limit_w_check CHECK (export_limit_w > 0),
+  CONSTRAINT household_import_limit_w_check CHECK (import_limit_w > 0)
+);
+
+CREATE TABLE invitation (
+  token_hash bytea NOT NULL,
+  purpose text NOT NULL,
+  person_id ident,
+  role text,
+  microgrid_id ident,
+  household_id ident,
+  valid_from timestamp with time zone,
+  expires_at timestamp with time zone NOT NULL,
+  used_at timestamp with time zone,
+  CONSTRAINT invitation_pkey PRIMARY KEY (token_hash),
+  CONSTRAINT invitation_purpose_check CHECK (purpose = ANY (ARRAY['invitation'::text, 'password-reset'::text]))
+);
+
+CREATE TABLE journal_head (
+  microgrid_id ident NOT NULL,
+  sequence safe_integer DEFAULT 0 NOT NULL,
+  log_edge bytea DEFAULT '\x'::bytea NOT NULL,
+  lease_holder text,
+  lease_epoch bigint DEFAULT 0 NOT NULL,
+  lease_until timestamp with time zone,
+  CONSTRAINT journal_head_pkey PRIMARY KEY (microgrid_id),
+  CONSTRAINT journal_head_sequence_check CHECK (sequence::bigint >= 0)
+);
+
+CREATE TABLE late_reading (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  read_at timestamp with time zone NOT NULL,
+  times integer DEFAULT 1 NOT NULL,
+  CONSTRAINT late_reading_pkey PRIMARY KEY (microgrid_id, meter_id, register, read_at)
+);
+
+CREATE TABLE log_entry (
+  microgrid_id ident NOT NULL,
+  entry_index safe_integer NOT NULL,
+  entry bytea NOT NULL,
+  CONSTRAINT log_entry_pkey PRIMARY KEY (microgrid_id, entry_index),
+  CONSTRAINT log_entry_entry_check CHECK (octet_length(entry) = 33),
+  CONSTRAINT log_entry_entry_index_check CHECK (entry_index::bigint >= 0)
+);
+
+CREATE TABLE log_tile (
+  microgrid_id ident NOT NULL,
+  level smallint NOT NULL,
+  tile safe_integer NOT NULL,
+  hashes bytea NOT NULL,
+  CONSTRAINT log_tile_pkey PRIMARY KEY (microgrid_id, level, tile),
+  CONSTRAINT log_tile_hashes_check CHECK (octet_length(hashes) >= 32 AND octet_length(hashes) <= 8192 AND (octet_length(hashes) % 32) = 0)
+);
+
+CREATE TABLE market_clock (
+  only_row boolean DEFAULT true NOT NULL,
+  now timestamp with time zone NOT NULL,
+  CONSTRAINT market_clock_pkey PRIMARY KEY (only_row),
+  CONSTRAINT market_clock_only_row_check CHECK (only_row)
+);
+
+CREATE TABLE market_order (
+  microgrid_id ident NOT NULL,
+  order_id text NOT NULL,
+  household_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  side text NOT NULL,
+  energy_wh safe_integer NOT NULL,
+  price_micro_per_kwh safe_integer NOT NULL,
+  delivery text NOT NULL,
+  status text NOT NULL,
+  filled_wh safe_integer DEFAULT 0 NOT NULL,
+  idempotency_key text NOT NULL,
+  request_hash bytea NOT NULL,
+  hold_id text,
+  sequence safe_integer NOT NULL,
+  placed_by ident NOT NULL,
+  CONSTRAINT market_order_pkey PRIMARY KEY (microgrid_id, order_id),
+  CONSTRAINT market_order_microgrid_id_placed_by_idempotency_key_key UNIQUE (microgrid_id, placed_by, idempotency_key),
+  CONSTRAINT market_order_check CHECK (filled_wh::bigint >= 0 AND filled_wh::bigint <= energy_wh::bigint),
+  CONSTRAINT market_order_delivery_check CHECK (delivery = ANY (ARRAY['delivered'::text, 'firm'::text])),
+  CONSTRAINT market_order_energy_wh_check CHECK (energy_wh::bigint > 0),
+  CONSTRAINT market_order_order_id_check CHECK (order_id ~ '^[0-9a-f]{32}$'::text),
+  CONSTRAINT market_order_price_micro_per_kwh_check CHECK (price_micro_per_kwh::bigint >= 0),
+  CONSTRAINT market_order_side_check CHECK (side = ANY (ARRAY['bid'::text, 'ask'::text])),
+  CONSTRAINT market_order_status_check CHECK (status = ANY (ARRAY['open'::text, 'filled'::text, 'partly-filled'::text, 'unfilled'::text, 'cancelled'::text]))
+);
+
+CREATE TABLE measurement (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  household_id ident NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  sequence safe_integer NOT NULL,
+  import_wh safe_integer NOT NULL,
+  export_wh safe_integer NOT NULL,
+  generated_wh safe_integer NOT NULL,
+  charged_wh safe_integer NOT NULL,
+  discharged_wh safe_integer NOT NULL,
+  consumption_wh safe_integer NOT NULL,
+  unexplained_wh safe_integer NOT NULL,
+  quality text NOT NULL,
+  CONSTRAINT measurement_pkey PRIMARY KEY (microgrid_id, slot_start, household_id, revision),
+  CONSTRAINT measurement_quality_check CHECK (quality = ANY (ARRAY['measured'::text, 'interpolated'::text, 'estimated'::text, 'missing'::text]))
+);
+
+CREATE TABLE meter (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  household_id ident NOT NULL,
+  role text NOT NULL,
+  usable_wh safe_integer,
+  gateway_id ident,
+  active_from timestamp with time zone NOT NULL,
+  active_until timestamp with time zone,
+  CONSTRAINT meter_pkey PRIMARY KEY (microgrid_id, meter_id),
+  CONSTRAINT meter_meter_id_key UNIQUE (meter_id),
+  CONSTRAINT meter_check CHECK ((role = 'storage'::text) = (usable_wh IS NOT NULL)),
+  CONSTRAINT meter_role_check CHECK (role = ANY (ARRAY['grid'::text, 'generation'::text, 'storage'::text])),
+  CONSTRAINT meter_usable_wh_check CHECK (usable_wh::bigint > 0)
+);
+
+CREATE TABLE microgrid (
+  microgrid_id ident NOT NULL,
+  name text NOT NULL,
+  time_zone text DEFAULT 'UTC'::text NOT NULL,
+  currency text NOT NULL,
+  slot_minutes smallint DEFAULT 15 NOT NULL,
+  mechanism text DEFAULT 'metered'::text NOT NULL,
+  pricing text DEFAULT 'clearing'::text NOT NULL,
+  price_k_thousandths smallint DEFAULT 500 NOT NULL,
+  grace_seconds integer DEFAULT 300 NOT NULL,
+  gate_closure_seconds integer DEFAULT 0 NOT NULL,
+  correction_days smallint DEFAULT 14 NOT NULL,
+  unexplained_tolerance_wh integer DEFAULT 10 NOT NULL,
+  credit_limit_micro safe_integer DEFAULT 0 NOT NULL,
+  starts_at timestamp with time zone NOT NULL,
+  CONSTRAINT microgrid_pkey PRIMARY KEY (microgrid_id),
+  CONSTRAINT microgrid_correction_days_check CHECK (correction_days >= 0 AND correction_days <= 366),
+  CONSTRAINT microgrid_credit_limit_micro_check CHECK (credit_limit_micro::bigint >= 0),
+  CONSTRAINT microgrid_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
+  CONSTRAINT microgrid_gate_closure_seconds_check CHECK (gate_closure_seconds >= 0 AND gate_closure_seconds <= 86400),
+  CONSTRAINT microgrid_grace_seconds_check CHECK (grace_seconds >= 0 AND grace_seconds <= 86400),
+  CONSTRAINT microgrid_mechanism_check CHECK (mechanism = ANY (ARRAY['metered'::text, 'call-auction'::text])),
+  CONSTRAINT microgrid_price_k_thousandths_check CHECK (price_k_thousandths >= 0 AND price_k_thousandths <= 1000),
+  CONSTRAINT microgrid_pricing_check CHECK (pricing = ANY (ARRAY['clearing'::text, 'mid-market'::text])),
+  CONSTRAINT microgrid_slot_minutes_check CHECK (slot_minutes = ANY (ARRAY[5, 15, 30, 60]))
+);
+
+CREATE TABLE mqtt_credential (
+  username ident NOT NULL,
+  kind text NOT NULL,
+  microgrid_id ident,
+  secret_hash text NOT NULL,
+  changes integer DEFAULT 0 NOT NULL,
+  created_at timestamp with time zone DEFAULT now() NOT NULL,
+  revoked_at timestamp with time zone,
+  CONSTRAINT mqtt_credential_pkey PRIMARY KEY (username),
+  CONSTRAINT mqtt_credential_kind_check CHECK (kind = ANY (ARRAY['service'::text, 'meter'::text, 'household'::text, 'gateway'::text]))
+);
+
+CREATE TABLE party (
+  party_id ident NOT NULL,
+  kind text NOT NULL,
+  CONSTRAINT party_pkey PRIMARY KEY (party_id),
+  CONSTRAINT party_kind_check CHECK (kind = ANY (ARRAY['meter'::text, 'gateway'::text, 'household'::text, 'person'::text, 'service'::text]))
+);
+
+CREATE TABLE person (
+  person_id ident NOT NULL,
+  name text NOT NULL,
+  password_hash text,
+  password_must_change boolean DEFAULT false NOT NULL,
+  disabled_at timestamp with time zone,
+  created_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT person_pkey PRIMARY KEY (person_id)
+);
+
+CREATE TABLE person_grant (
+  grant_id uuid DEFAULT gen_random_uuid() NOT NULL,
+  person_id ident NOT NULL,
+  role text NOT NULL,
+  microgrid_id ident,
+  household_id ident,
+  valid_from timestamp with time zone NOT NULL,
+  valid_until timestamp with time zone,
+  CONSTRAINT person_grant_pkey PRIMARY KEY (grant_id),
+  CONSTRAINT person_grant_check CHECK ((role = 'household'::text) = (household_id IS NOT NULL)),
+  CONSTRAINT person_grant_role_check CHECK (role = ANY (ARRAY['household'::text, 'operator'::text, 'regulator'::text, 'simulator'::text]))
+);
+
+CREATE TABLE program (
+  microgrid_id ident NOT NULL,
+  program_id ident NOT NULL,
+  name text NOT NULL,
+  created_by ident NOT NULL,
+  indicator text NOT NULL,
+  rate_micro_per_kwh safe_integer NOT NULL,
+  pseudonym_key bytea NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT program_pkey PRIMARY KEY (microgrid_id, program_id),
+  CONSTRAINT program_indicator_check CHECK (indicator = 'neighbor-claimed'::text),
+  CONSTRAINT program_pseudonym_key_check CHECK (octet_length(pseudonym_key) = 32),
+  CONSTRAINT program_rate_micro_per_kwh_check CHECK (rate_micro_per_kwh::bigint > 0)
+);
+
+CREATE TABLE program_funding (
+  microgrid_id ident NOT NULL,
+  program_id ident NOT NULL,
+  reference ident NOT NULL,
+  amount_micro safe_integer NOT NULL,
+  funded_by ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT program_funding_pkey PRIMARY KEY (microgrid_id, program_id, reference),
+  CONSTRAINT program_funding_amount_micro_check CHECK (amount_micro::bigint > 0)
+);
+
+CREATE TABLE program_member (
+  microgrid_id ident NOT NULL,
+  program_id ident NOT NULL,
+  household_id ident NOT NULL,
+  pseudonym text NOT NULL,
+  consented_by ident NOT NULL,
+  joined_from timestamp with time zone NOT NULL,
+  left_at timestamp with time zone,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT program_member_pkey PRIMARY KEY (microgrid_id, program_id, household_id, joined_from),
+  CONSTRAINT program_member_microgrid_id_program_id_pseudonym_joined_fro_key UNIQUE (microgrid_id, program_id, pseudonym, joined_from),
+  CONSTRAINT program_member_check CHECK (left_at >= joined_from)
+);
+
+CREATE TABLE program_run (
+  microgrid_id ident NOT NULL,
+  program_id ident NOT NULL,
+  period_from timestamp with time zone NOT NULL,
+  period_to timestamp with time zone NOT NULL,
+  awarded_micro safe_integer NOT NULL,
+  households integer NOT NULL,
+  first_sequence safe_integer NOT NULL,
+  CONSTRAINT program_run_pkey PRIMARY KEY (microgrid_id, program_id, period_from),
+  CONSTRAINT program_run_check CHECK (period_from < period_to)
+);
+
+CREATE TABLE reading (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  read_at timestamp with time zone NOT NULL,
+  value_wh numeric(18,6) NOT NULL,
+  power_w integer,
+  payload_hash bytea NOT NULL,
+  CONSTRAINT reading_pkey PRIMARY KEY (microgrid_id, meter_id, register, read_at),
+  CONSTRAINT reading_register_check CHECK (register = ANY (ARRAY['import'::text, 'export'::text])),
+  CONSTRAINT reading_value_wh_check CHECK (value_wh >= 0::numeric)
+);
+
+CREATE TABLE reading_contradiction (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  read_at timestamp with time zone NOT NULL,
+  value_wh numeric(18,6) NOT NULL,
+  payload_hash bytea NOT NULL,
+  CONSTRAINT reading_contradiction_pkey PRIMARY KEY (microgrid_id, meter_id, register, read_at, value_wh)
+);
+
+CREATE TABLE reading_payload (
+  microgrid_id ident NOT NULL,
+  payload_hash bytea NOT NULL,
+  bytes bytea NOT NULL,
+  received_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT reading_payload_pkey PRIMARY KEY (microgrid_id, payload_hash),
+  CONSTRAINT reading_payload_payload_hash_check CHECK (octet_length(payload_hash) = 32)
+);
+
+CREATE TABLE record_body (
+  microgrid_id ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  key_holder text NOT NULL,
+  bytes bytea NOT NULL,
+  CONSTRAINT record_body_pkey PRIMARY KEY (microgrid_id, sequence)
+);
+
+CREATE TABLE record_head (
+  microgrid_id ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  kind text NOT NULL,
+  at timestamp with time zone NOT NULL,
+  cause_hash bytea NOT NULL,
+  commitment bytea NOT NULL,
+  CONSTRAINT record_head_pkey PRIMARY KEY (microgrid_id, sequence),
+  CONSTRAINT record_head_microgrid_id_cause_hash_key UNIQUE (microgrid_id, cause_hash),
+  CONSTRAINT record_head_cause_hash_check CHECK (octet_length(cause_hash) = 32),
+  CONSTRAINT record_head_commitment_check CHECK (octet_length(commitment) = 32),
+  CONSTRAINT record_head_kind_check CHECK (kind = ANY (ARRAY['enrolment'::text, 'tariff'::text, 'operator-action'::text, 'order'::text, 'gate'::text, 'household-slot'::text, 'trade'::text, 'slot-closed'::text, 'deposit'::text, 'award'::text, 'correction'::text, 'erasure'::text])),
+  CONSTRAINT record_head_sequence_check CHECK (sequence::bigint > 0)
+);
+
+CREATE TABLE record_household (
+  microgrid_id ident NOT NULL,
+  household_id ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT record_household_pkey PRIMARY KEY (microgrid_id, household_id, sequence)
+);
+
+CREATE TABLE record_key (
+  microgrid_id ident NOT NULL,
+  key_holder text NOT NULL,
+  key bytea NOT NULL,
+  CONSTRAINT record_key_pkey PRIMARY KEY (microgrid_id, key_holder),
+  CONSTRAINT record_key_key_check CHECK (octet_length(key) = 32)
+);
+
+CREATE TABLE register_border (
+  microgrid_id ident NOT NULL,
+  border_at timestamp with time zone NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  value_wh safe_integer NOT NULL,
+  quality text NOT NULL,
+  start_wh safe_integer,
+  start_quality text,
+  real_at timestamp with time zone,
+  real_wh numeric(18,6),
+  CONSTRAINT register_border_pkey PRIMARY KEY (microgrid_id, border_at, meter_id, register, revision),
+  CONSTRAINT register_border_check CHECK (start_wh::bigint >= 0 AND start_wh::bigint <= value_wh::bigint),
+  CONSTRAINT register_border_check1 CHECK ((start_wh IS NULL) = (start_quality IS NULL)),
+  CONSTRAINT register_border_check2 CHECK ((real_at IS NULL) = (real_wh IS NULL)),
+  CONSTRAINT register_border_quality_check CHECK (quality = ANY (ARRAY['measured'::text, 'interpolated'::text, 'estimated'::text])),
+  CONSTRAINT register_border_register_check CHECK (register = ANY (ARRAY['import'::text, 'export'::text])),
+  CONSTRAINT register_border_start_quality_check CHECK (start_quality = ANY (ARRAY['measured'::text, 'interpolated'::text, 'estimated'::text])),
+  CONSTRAINT register_border_value_wh_check CHECK (value_wh::bigint >= 0)
+);
+
+CREATE TABLE regulator_answer (
+  microgrid_id ident NOT NULL,
+  month text NOT NULL,
+  query_id uuid NOT NULL,
+  households ident[] NOT NULL,
+  energies text[] NOT NULL,
+  CONSTRAINT regulator_answer_pkey PRIMARY KEY (microgrid_id, month, query_id),
+  CONSTRAINT regulator_answer_check CHECK (cardinality(energies) = cardinality(households)),
+  CONSTRAINT regulator_answer_month_check CHECK (month ~ '^[0-9]{4}-[0-9]{2}$'::text)
+);
+
+CREATE TABLE regulator_query (
+  microgrid_id ident NOT NULL,
+  query_id uuid DEFAULT gen_random_uuid() NOT NULL,
+  person_id ident NOT NULL,
+  asked_at timestamp(3) with time zone DEFAULT now() NOT NULL,
+  question jsonb NOT NULL,
+  outcome text NOT NULL,
+  households ident[] DEFAULT '{}'::ident[] NOT NULL,
+  CONSTRAINT regulator_query_pkey PRIMARY KEY (microgrid_id, query_id)
+);
+
+CREATE TABLE rejection (
+  microgrid_id text NOT NULL,
+  meter_id text NOT NULL,
+  reason text NOT NULL,
+  payload_hash bytea NOT NULL,
+  topic text NOT NULL,
+  detail text NOT NULL,
+  payload bytea NOT NULL,
+  count bigint DEFAULT 1 NOT NULL,
+  first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+  last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT rejection_pkey PRIMARY KEY (microgrid_id, meter_id, reason, payload_hash)
+);
+
+CREATE TABLE schema_migration (
+  number integer NOT NULL,
+  name text NOT NULL,
+  applied_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT schema_migration_pkey PRIMARY KEY (number),
+  CONSTRAINT schema_migration_name_key UNIQUE (name)
+);
+
+CREATE TABLE session (
+  session_id uuid DEFAULT gen_random_uuid() NOT NULL,
+  person_id ident NOT NULL,
+  token_hash bytea NOT NULL,
+  refresh_hash bytea NOT NULL,
+  expires_at timestamp with time zone NOT NULL,
+  refresh_expires_at timestamp with time zone NOT NULL,
+  revoked_at timestamp with time zone,
+  CONSTRAINT session_pkey PRIMARY KEY (session_id),
+  CONSTRAINT session_refresh_hash_key UNIQUE (refresh_hash),
+  CONSTRAINT session_token_hash_key UNIQUE (token_hash)
+);
+
+CREATE TABLE settlement (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  household_id ident NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  sequence safe_integer NOT NULL,
+  produced_wh safe_integer NOT NULL,
+  consumed_wh safe_integer NOT NULL,
+  used_wh safe_integer NOT NULL,
+  self_wh safe_integer NOT NULL,
+  clean_self_wh safe_integer NOT NULL,
+  from_neighbors_wh safe_integer NOT NULL,
+  clean_from_neighbors_wh safe_integer NOT NULL,
+  to_neighbors_wh safe_integer NOT NULL,
+  from_grid_wh safe_integer NOT NULL,
+  to_grid_wh safe_integer NOT NULL,
+  unexplained_use_wh safe_integer NOT NULL,
+  sold_wh safe_integer NOT NULL,
+  bought_wh safe_integer NOT NULL,
+  imbalance_wh safe_integer NOT NULL,
+  neighbor_micro safe_integer NOT NULL,
+  fee_micro safe_integer NOT NULL,
+  utility_micro safe_integer NOT NULL,
+  net_micro safe_integer NOT NULL,
+  tariff_micro safe_integer NOT NULL,
+  quality text NOT NULL,
+  CONSTRAINT settlement_pkey PRIMARY KEY (microgrid_id, slot_start, household_id, revision)
+);
+
+CREATE TABLE slot (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  slot_end timestamp with time zone NOT NULL,
+  status text NOT NULL,
+  clearing_price_micro_per_kwh safe_integer,
+  traded_wh safe_integer DEFAULT 0 NOT NULL,
+  gate_sequence safe_integer,
+  closed_sequence safe_integer,
+  revision smallint DEFAULT 0 NOT NULL,
+  reason text,
+  CONSTRAINT slot_pkey PRIMARY KEY (microgrid_id, slot_start),
+  CONSTRAINT slot_status_check CHECK (status = ANY (ARRAY['gate-closed'::text, 'closed'::text, 'quarantined'::text]))
+);
+
+CREATE TABLE spent_refresh (
+  refresh_hash bytea NOT NULL,
+  session_id uuid NOT NULL,
+  CONSTRAINT spent_refresh_pkey PRIMARY KEY (refresh_hash)
+);
+
+CREATE TABLE standing_order (
+  microgrid_id ident NOT NULL,
+  household_id ident NOT NULL,
+  valid_from timestamp with time zone NOT NULL,
+  sell_above_micro_per_kwh safe_integer,
+  buy_below_micro_per_kwh safe_integer,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT standing_order_pkey PRIMARY KEY (microgrid_id, household_id, valid_from),
+  CONSTRAINT standing_order_buy_below_micro_per_kwh_check CHECK (buy_below_micro_per_kwh::bigint >= 0),
+  CONSTRAINT standing_order_sell_above_micro_per_kwh_check CHECK (sell_above_micro_per_kwh::bigint >= 0)
+);
+
+CREATE TABLE storage_lot (
+  microgrid_id ident NOT NULL,
+  household_id ident NOT NULL,
+  charged_in timestamp with time zone NOT NULL,
+  source text NOT NULL,
+  remaining_wh safe_integer NOT NULL,
+  CONSTRAINT storage_lot_pkey PRIMARY KEY (microgrid_id, household_id, charged_in, source),
+  CONSTRAINT storage_lot_remaining_wh_check CHECK (remaining_wh::bigint > 0),
+  CONSTRAINT storage_lot_source_check CHECK (source = ANY (ARRAY['own'::text, 'neighbor'::text, 'grid'::text]))
+);
+
+CREATE TABLE tariff (
+  microgrid_id ident NOT NULL,
+  valid_from timestamp with time zone NOT NULL,
+  from_minute smallint NOT NULL,
+  retail_micro_per_kwh safe_integer NOT NULL,
+  feed_in_micro_per_kwh safe_integer NOT NULL,
+  grid_fee_micro_per_kwh safe_integer DEFAULT 0 NOT NULL,
+  CONSTRAINT tariff_pkey PRIMARY KEY (microgrid_id, valid_from, from_minute),
+  CONSTRAINT tariff_check CHECK (feed_in_micro_per_kwh::bigint <= retail_micro_per_kwh::bigint),
+  CONSTRAINT tariff_feed_in_micro_per_kwh_check CHECK (feed_in_micro_per_kwh::bigint >= 0),
+  CONSTRAINT tariff_from_minute_check CHECK (from_minute >= 0 AND from_minute <= 1439),
+  CONSTRAINT tariff_grid_fee_micro_per_kwh_check CHECK (grid_fee_micro_per_kwh::bigint >= 0),
+  CONSTRAINT tariff_retail_micro_per_kwh_check CHECK (retail_micro_per_kwh::bigint >= 0)
+);
+
+CREATE TABLE trade (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  number integer NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  trade_id text NOT NULL,
+  buyer_id ident NOT NULL,
+  seller_id ident NOT NULL,
+  bid_id text,
+  ask_id text,
+  energy_wh safe_integer NOT NULL,
+  buyer_price_micro_per_kwh safe_integer NOT NULL,
+  seller_price_micro_per_kwh safe_integer NOT NULL,
+  firm boolean NOT NULL,
+  hold_id text,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT trade_pkey PRIMARY KEY (microgrid_id, slot_start, number, revision),
+  CONSTRAINT trade_check CHECK (buyer_id::text <> seller_id::text),
+  CONSTRAINT trade_energy_wh_check CHECK (energy_wh::bigint > 0),
+  CONSTRAINT trade_trade_id_check CHECK (trade_id ~ '^[0-9a-f]{32}$'::text)
+);
+
+CREATE TABLE trade_settlement (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  number integer NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  sequence safe_integer NOT NULL,
+  buyer_id ident NOT NULL,
+  seller_id ident NOT NULL,
+  settled_wh safe_integer NOT NULL,
+  claimed_wh safe_integer NOT NULL,
+  cost_micro safe_integer NOT NULL,
+  proceeds_micro safe_integer NOT NULL,
+  firm boolean NOT NULL,
+  CONSTRAINT trade_settlement_pkey PRIMARY KEY (microgrid_id, slot_start, number, revision)
+);
+
+CREATE TABLE traded_slot (
+  microgrid_id ident NOT NULL,
+  slot_start timestamp with time zone NOT NULL,
+  revision smallint DEFAULT 0 NOT NULL,
+  gate_sequence safe_integer,
+  CONSTRAINT traded_slot_pkey PRIMARY KEY (microgrid_id, slot_start)
+);
+
+CREATE TABLE transfer (
+  microgrid_id ident NOT NULL,
+  transfer_id text NOT NULL,
+  sequence safe_integer NOT NULL,
+  line integer NOT NULL,
+  debit_account text NOT NULL,
+  credit_account text NOT NULL,
+  asset text NOT NULL,
+  amount safe_integer NOT NULL,
+  code text NOT NULL,
+  state text NOT NULL,
+  pending_id text,
+  CONSTRAINT transfer_pkey PRIMARY KEY (microgrid_id, sequence, line),
+  CONSTRAINT transfer_microgrid_id_transfer_id_key UNIQUE (microgrid_id, transfer_id),
+  CONSTRAINT transfer_amount_check CHECK (amount::bigint >= 0),
+  CONSTRAINT transfer_check CHECK (debit_account <> credit_account),
+  CONSTRAINT transfer_check1 CHECK ((state = ANY (ARRAY['post'::text, 'void'::text])) = (pending_id IS NOT NULL)),
+  CONSTRAINT transfer_check2 CHECK (state = 'void'::text OR amount::bigint > 0),
+  CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text])),
+  CONSTRAINT transfer_transfer_id_check CHECK (transfer_id ~ '^[0-9a-f]{32}$'::text)
+);
+
+ALTER TABLE account ADD CONSTRAINT account_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE award ADD CONSTRAINT award_microgrid_id_program_id_period_from_fkey FOREIGN KEY (microgrid_id, program_id, period_from) REFERENCES program_run(microgrid_id, program_id, period_from);
+
+ALTER TABLE checkpoint ADD CONSTRAINT checkpoint_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE feed_cursor ADD CONSTRAINT feed_cursor_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE gateway ADD CONSTRAINT gateway_gateway_id_fkey FOREIGN KEY (gateway_id) REFERENCES party(party_id);
+
+ALTER TABLE gateway ADD CONSTRAINT gateway_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE household ADD CONSTRAINT household_household_id_fkey FOREIGN KEY (household_id) REFERENCES party(party_id);
+
+ALTER TABLE household ADD CONSTRAINT household_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE invitation ADD CONSTRAINT invitation_person_id_fkey FOREIGN KEY (person_id) REFERENCES person(person_id);
+
+ALTER TABLE journal_head ADD CONSTRAINT journal_head_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE log_entry ADD CONSTRAINT log_entry_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE log_tile ADD CONSTRAINT log_tile_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE market_order ADD CONSTRAINT market_order_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE meter ADD CONSTRAINT meter_meter_id_fkey FOREIGN KEY (meter_id) REFERENCES party(party_id);
+
+ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_gateway_id_fkey FOREIGN KEY (microgrid_id, gateway_id) REFERENCES gateway(microgrid_id, gateway_id);
+
+ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE mqtt_credential ADD CONSTRAINT mqtt_credential_username_fkey FOREIGN KEY (username) REFERENCES party(party_id);
+
+ALTER TABLE person ADD CONSTRAINT person_person_id_fkey FOREIGN KEY (person_id) REFERENCES party(party_id);
+
+ALTER TABLE person_grant ADD CONSTRAINT person_grant_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE person_grant ADD CONSTRAINT person_grant_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE person_grant ADD CONSTRAINT person_grant_person_id_fkey FOREIGN KEY (person_id) REFERENCES person(person_id);
+
+ALTER TABLE program ADD CONSTRAINT program_created_by_fkey FOREIGN KEY (created_by) REFERENCES person(person_id);
+
+ALTER TABLE program ADD CONSTRAINT program_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE program_funding ADD CONSTRAINT program_funding_funded_by_fkey FOREIGN KEY (funded_by) REFERENCES person(person_id);
+
+ALTER TABLE program_funding ADD CONSTRAINT program_funding_microgrid_id_program_id_fkey FOREIGN KEY (microgrid_id, program_id) REFERENCES program(microgrid_id, program_id);
+
+ALTER TABLE program_member ADD CONSTRAINT program_member_consented_by_fkey FOREIGN KEY (consented_by) REFERENCES person(person_id);
+
+ALTER TABLE program_member ADD CONSTRAINT program_member_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE program_member ADD CONSTRAINT program_member_microgrid_id_program_id_fkey FOREIGN KEY (microgrid_id, program_id) REFERENCES program(microgrid_id, program_id);
+
+ALTER TABLE program_run ADD CONSTRAINT program_run_microgrid_id_program_id_fkey FOREIGN KEY (microgrid_id, program_id) REFERENCES program(microgrid_id, program_id);
+
+ALTER TABLE record_body ADD CONSTRAINT record_body_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
+
+ALTER TABLE record_head ADD CONSTRAINT record_head_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE record_household ADD CONSTRAINT record_household_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
+
+ALTER TABLE record_key ADD CONSTRAINT record_key_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE regulator_answer ADD CONSTRAINT regulator_answer_microgrid_id_query_id_fkey FOREIGN KEY (microgrid_id, query_id) REFERENCES regulator_query(microgrid_id, query_id);
+
+ALTER TABLE regulator_query ADD CONSTRAINT regulator_query_person_id_fkey FOREIGN KEY (person_id) REFERENCES person(person_id);
+
+ALTER TABLE session ADD CONSTRAINT session_person_id_fkey FOREIGN KEY (person_id) REFERENCES person(person_id);
+
+ALTER TABLE slot ADD CONSTRAINT slot_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE spent_refresh ADD CONSTRAINT spent_refresh_session_id_fkey FOREIGN KEY (session_id) REFERENCES session(session_id) ON DELETE CASCADE;
+
+ALTER TABLE standing_order ADD CONSTRAINT standing_order_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE tariff ADD CONSTRAINT tariff_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE traded_slot ADD CONSTRAINT traded_slot_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
+
+CREATE INDEX market_order_by_household ON market_order USING btree (microgrid_id, household_id, sequence);
+
+CREATE INDEX market_order_by_slot ON market_order USING btree (microgrid_id, slot_start, status);
+
+CREATE INDEX measurement_by_household ON measurement USING btree (microgrid_id, household_id, slot_start);
+
+CREATE INDEX meter_by_household ON meter USING btree (microgrid_id, household_id);
+
+CREATE INDEX person_grant_by_household ON person_grant USING btree (microgrid_id, household_id);
+
+CREATE INDEX person_grant_by_person ON person_grant USING btree (person_id);
+
+CREATE INDEX program_member_by_household ON program_member USING btree (microgrid_id, household_id);
+
+CREATE INDEX regulator_query_by_time ON regulator_query USING btree (microgrid_id, asked_at, query_id);
+
+CREATE INDEX rejection_by_time ON rejection USING btree (microgrid_id, last_seen_at);
+
+CREATE INDEX session_by_person ON session USING btree (person_id);
+
+CREATE INDEX settlement_by_household ON settlement USING btree (microgrid_id, household_id, slot_start);
+
+CREATE INDEX slot_by_status ON slot USING btree (microgrid_id, status, slot_start);
+
+CREATE INDEX spent_refresh_by_session ON spent_refresh USING btree (session_id);
+
+CREATE INDEX trade_by_buyer ON trade USING btree (microgrid_id, buyer_id, slot_start);
+
+CREATE INDEX trade_by_seller ON trade USING btree (microgrid_id, seller_id, slot_start);
+
+CREATE INDEX trade_settlement_by_buyer ON trade_settlement USING btree (microgrid_id, buyer_id, slot_start);
+
+CREATE INDEX trade_settlement_by_seller ON trade_settlement USING btree (microgrid_id, seller_id, slot_start);
+
+CREATE INDEX transfer_by_credit ON transfer USING btree (microgrid_id, credit_account, sequence);
+
+CREATE INDEX transfer_by_debit ON transfer USING btree (microgrid_id, debit_account, sequence);
+
+CREATE UNIQUE INDEX transfer_resolution ON transfer USING btree (microgrid_id, pending_id) WHERE pending_id IS NOT NULL;
+
+CREATE TRIGGER checkpoint_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoint FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER log_entry_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_body_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_body FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_head_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_head FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER transfer_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
