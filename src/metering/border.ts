@@ -1,0 +1,114 @@
+import { floorToWh } from '../units/energy.js';
+import { divideFloor } from '../units/integer.js';
+
+/**
+ * A cumulative register at a slot border, from the readings around it. Every border is floored once,
+ * and both slots that touch it use the same value, so that slots' energies add up to the register's
+ * own difference however time is cut.
+ */
+
+export type BorderQuality = 'measured' | 'interpolated' | 'estimated';
+
+/** A register value really read. */
+export interface RegisterReading {
+  atMillis: number;
+  microWh: bigint;
+}
+
+/** The real readings on either side of a border; `before` may lie exactly on it. */
+export interface Surroundings {
+  before: RegisterReading | null;
+  after: RegisterReading | null;
+}
+
+export interface BorderValue {
+  valueWh: number;
+  quality: BorderQuality;
+  /** The readings that fix the value: none, one, or one on either side. */
+  readings: RegisterReading[];
+}
+
+/**
+ * The register at `atMillis`, or null where readings do not enclose it.
+ * A reading on the border is the value; between two readings energy is taken to flow evenly.
+ */
+export function registerAt(atMillis: number, around: Surroundings): BorderValue | null {
+  const { before, after } = around;
+  if (!before) return null;
+  if (before.atMillis > atMillis) throw new RangeError('the reading before lies after the border');
+  if (before.atMillis === atMillis) {
+    return { valueWh: floorToWh(before.microWh), quality: 'measured', readings: [before] };
+  }
+  if (!after) return null;
+  if (after.atMillis <= atMillis) throw new RangeError('the reading after lies before the border');
+  if (after.microWh < before.microWh) throw new RangeError('a falling register encloses nothing');
+  const rise = after.microWh - before.microWh;
+  const elapsed = BigInt(atMillis - before.atMillis);
+  const span = BigInt(after.atMillis - before.atMillis);
+  const microWh = before.microWh + divideFloor(rise * elapsed, span);
+  return {
+    valueWh: floorToWh(microWh),
+    quality: 'interpolated',
+    readings: [before, after],
+  };
+}
+
+/**
+ * The end of a slot without a reading at or after it: the start plus an estimate of the energy, but
+ * never below what the register has really shown.
+ */
+export function estimateEnd(
+  startWh: number,
+  estimateWh: number,
+  lastReal: RegisterReading | null,
+): BorderValue {
+  const seenWh = lastReal ? floorToWh(lastReal.microWh) : 0;
+  return {
+    valueWh: Math.max(startWh + Math.max(estimateWh, 0), seenWh),
+    quality: 'estimated',
+    readings: lastReal ? [lastReal] : [],
+  };
+}
+
+/** One slot of a register's past, as it was settled. */
+export interface PastSlot {
+  startWh: number | null;
+  startQuality: BorderQuality | null;
+  endWh: number;
+  endQuality: BorderQuality;
+}
+
+/** What a slot probably took: the same slot yesterday if that was metered, else the slot before. */
+export function estimateEnergy(yesterday: PastSlot | null, previous: PastSlot | null): number {
+  const metered =
+    yesterday?.startQuality && yesterday.startQuality !== 'estimated'
+      ? yesterday.endQuality !== 'estimated'
+      : false;
+  const model = metered ? yesterday : previous;
+  if (!model || model.startWh === null) return 0;
+  return Math.max(model.endWh - model.startWh, 0);
+}
+
+/**
+ * The readings that count, in time: a reading lower than one before it is suspect and passed over,
+ * for a register never falls. It is not taken for a reset: only an enrolled exchange of the meter is.
+ * Keeps one of two readings at the same instant: the first given.
+ */
+export function realReadings(readings: readonly RegisterReading[]): RegisterReading[] {
+  const real: RegisterReading[] = [];
+  for (const reading of readings.toSorted((a, b) => a.atMillis - b.atMillis)) {
+    const last = real.at(-1);
+    if (last && (reading.microWh < last.microWh || reading.atMillis === last.atMillis)) continue;
+    real.push(reading);
+  }
+  return real;
+}
+
+/** The real readings on either side of a border, from any readings in any order. */
+export function surroundings(atMillis: number, readings: readonly RegisterReading[]): Surroundings {
+  const real = realReadings(readings);
+  return {
+    before: real.findLast((reading) => reading.atMillis <= atMillis) ?? null,
+    after: real.find((reading) => reading.atMillis > atMillis) ?? null,
+  };
+}

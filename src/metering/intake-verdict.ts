@@ -1,0 +1,160 @@
+import { parseReadingsTopic } from '../broker/topics.js';
+import type { MeterRole } from '../parties/microgrid.js';
+import type { Instant } from '../units/slot.js';
+import { decodeReadings, registersOf } from './reading.js';
+import type { DecodedReading, Register, Rejection } from './reading.js';
+
+/**
+ * What becomes of one message: the readings that count and the rejections with their reasons.
+ * Decided in the order of `RejectionReason`, from the message, its meter and the market's time.
+ */
+
+/** A message as far as it can be understood alone. */
+export interface OpenedMessage {
+  topic: string;
+  payload: Buffer;
+  /** As the topic says; '' where it says nothing usable. */
+  microgridId: string;
+  meterId: string;
+  readings: DecodedReading[];
+  rejections: Rejection[];
+}
+
+/** A meter as intake needs it. */
+export interface EnrolledMeter {
+  microgridId: string;
+  meterId: string;
+  role: MeterRole;
+  activeFromMillis: number;
+  activeUntilMillis: number | null;
+  correctionDays: number;
+}
+
+/** One register value that counts, unless the database knows better. */
+export interface NewReading {
+  microgridId: string;
+  meterId: string;
+  register: Register;
+  readAt: Instant;
+  readAtMillis: number;
+  microWh: bigint;
+  powerW: number | null;
+}
+
+export interface Verdict {
+  readings: NewReading[];
+  rejections: Rejection[];
+}
+
+/** Opens a message: its topic, its size, its payload. */
+export function openMessage(message: {
+  topic: string;
+  payload: Buffer;
+  retained: boolean;
+}): OpenedMessage {
+  const { topic, payload } = message;
+  const named = parseReadingsTopic(topic);
+  const { microgridId, meterId } = named ?? { microgridId: '', meterId: '' };
+  const refuse = (reason: Rejection['reason'], detail: string): OpenedMessage => ({
+    topic,
+    payload,
+    microgridId,
+    meterId,
+    readings: [],
+    rejections: [{ reason, detail }],
+  });
+  if (!named) {
+    return refuse('malformed', 'the topic is not microgrids/{microgrid}/meters/{meter}/readings');
+  }
+  // A broker replays what it retains to whoever subscribes: it says nothing new.
+  if (message.retained) return refuse('retained', 'readings must not be published as retained');
+  return { topic, payload, microgridId, meterId, ...decodeReadings(payload) };
+}
+
+/**
+ * @param meter as enrolled, or null when there is none of this id
+ * @param nowMillis market time
+ */
+export function judge(
+  message: OpenedMessage,
+  meter: EnrolledMeter | null,
+  nowMillis: number,
+  maxClockAheadSeconds: number,
+): Verdict {
+  const { microgridId, meterId } = message;
+  const verdict: Verdict = { readings: [], rejections: [...message.rejections] };
+  if (message.readings.length === 0) return verdict;
+  const refuse = (rejection: Rejection): Verdict => {
+    verdict.rejections.push(rejection);
+    return verdict;
+  };
+  if (!meter) return refuse({ reason: 'unknown_meter', detail: 'no meter of this id is enrolled' });
+  if (meter.microgridId !== microgridId) {
+    return refuse({ reason: 'wrong_microgrid', detail: 'the meter belongs to another microgrid' });
+  }
+  for (const reading of message.readings) {
+    const registers = inTime(reading, meter, nowMillis, maxClockAheadSeconds);
+    if (!Array.isArray(registers)) {
+      const where = reading.index === null ? '' : `reading ${reading.index}: `;
+      verdict.rejections.push({ ...registers, detail: where + registers.detail });
+      continue;
+    }
+    const { readAt, readAtMillis, powerW } = reading;
+    for (const { register, microWh } of registers) {
+      verdict.readings.push({
+        microgridId,
+        meterId,
+        register,
+        readAt,
+        readAtMillis,
+        microWh,
+        powerW,
+      });
+    }
+  }
+  return verdict;
+}
+
+/** Whether a meter's row, as far as it is known, is the reason for a rejection. */
+export function blamesMeter({ rejections }: Verdict): boolean {
+  return rejections.some(({ reason }) => BLAMES_METER.has(reason));
+}
+
+const BLAMES_METER: ReadonlySet<string> = new Set([
+  'unknown_meter',
+  'wrong_microgrid',
+  'not_active',
+  'register_missing',
+]);
+
+function inTime(
+  reading: DecodedReading,
+  meter: EnrolledMeter,
+  nowMillis: number,
+  maxClockAheadSeconds: number,
+): ReturnType<typeof registersOf> {
+  const { readAt, readAtMillis } = reading;
+  const { activeFromMillis, activeUntilMillis, correctionDays } = meter;
+  // Both ends belong to the period: the reading on the last border ends the last slot.
+  if (
+    readAtMillis < activeFromMillis ||
+    (activeUntilMillis !== null && readAtMillis > activeUntilMillis)
+  ) {
+    return { reason: 'not_active', detail: `the meter was not in use at ${readAt}` };
+  }
+  if (readAtMillis > nowMillis + maxClockAheadSeconds * 1_000) {
+    return {
+      reason: 'in_future',
+      detail: `${readAt} is more than ${maxClockAheadSeconds} s ahead of market time`,
+    };
+  }
+  if (readAtMillis < nowMillis - correctionDays * MILLIS_PER_DAY) {
+    return {
+      reason: 'too_old',
+      detail: `${readAt} is more than ${correctionDays} days old: its slot stands`,
+    };
+  }
+  return registersOf(meter.role, reading);
+}
+
+const MILLIS_PER_DAY = 86_400_000;

@@ -1,0 +1,235 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { BeforeApplicationShutdown } from '@nestjs/common';
+import type { IncomingMessage } from '../broker/broker-link.js';
+import { SETTINGS } from '../config.js';
+import type { Settings } from '../config.js';
+import { DatabaseService } from '../database/database.service.js';
+import type { Sql } from '../database/database.service.js';
+import { MarketClockService } from '../parties/market-clock.service.js';
+import { parseInstant } from '../units/slot.js';
+import { storeBatch } from './intake.store.js';
+import type { JudgedMessage, StoredCounts } from './intake.store.js';
+import { blamesMeter, judge, openMessage } from './intake-verdict.js';
+import type { EnrolledMeter, OpenedMessage, Verdict } from './intake-verdict.js';
+import { MeterDirectory } from './meter-directory.service.js';
+
+/** A message waiting for its batch to be committed. */
+interface Waiting {
+  message: OpenedMessage;
+  done(): void;
+  failed(error: unknown): void;
+}
+
+/** Counts since the start, for metrics: accepted, repeated, and each reason of rejection. */
+export type IntakeCounters = Readonly<Record<string, number>>;
+
+/**
+ * Takes messages in: those that arrive together are committed together, and each is answered after
+ * its commit. While a batch commits the next one gathers. What no database would take is rejected
+ * and answered, so that it does not come again for ever.
+ */
+@Injectable()
+export class IntakeService implements BeforeApplicationShutdown {
+  private readonly log = new Logger('intake');
+  private readonly directory = new MeterDirectory();
+  private readonly counts: Record<string, number> = { accepted: 0, repeated: 0 };
+  private waiting: Waiting[] = [];
+  private waitingBytes = 0;
+  private waitingReadings = 0;
+  private blocked: (() => void)[] = [];
+  private committing = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly clock: MarketClockService,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'maxClockAheadSeconds'>,
+  ) {}
+
+  /**
+   * Resolves when the message is durably kept, as readings or as a rejection; rejects when the
+   * database failed and the message must come again. Waits while too much is waiting.
+   */
+  async intake(message: IncomingMessage): Promise<void> {
+    while (this.isFull()) await new Promise<void>((resolve) => this.blocked.push(resolve));
+    const opened = open(message);
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ message: opened, done: resolve, failed: reject });
+      this.waitingBytes += opened.payload.length;
+      this.waitingReadings += opened.readings.length;
+      this.gather();
+    });
+  }
+
+  counters(): IntakeCounters {
+    return { ...this.counts };
+  }
+
+  /** Counts rejections made elsewhere in the room. */
+  count(reason: string, times: number): void {
+    this.counts[reason] = (this.counts[reason] ?? 0) + times;
+  }
+
+  /** Commits what is waiting; the broker has stopped bringing more. */
+  async beforeApplicationShutdown(): Promise<void> {
+    while (this.waiting.length > 0 || this.committing > 0) {
+      this.flush();
+      await new Promise((resolve) => setTimeout(resolve, LINGER_MILLIS));
+    }
+  }
+
+  private isFull(): boolean {
+    return this.waiting.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES;
+  }
+
+  private gather(): void {
+    if (this.committing >= MAX_COMMITTING) return;
+    if (this.waiting.length >= MAX_BATCH || this.waitingReadings >= MAX_BATCH_READINGS) {
+      this.flush();
+    } else {
+      this.timer ??= setTimeout(() => this.flush(), LINGER_MILLIS);
+    }
+  }
+
+  private flush(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    while (this.waiting.length > 0 && this.committing < MAX_COMMITTING) {
+      const batch = this.takeBatch();
+      this.committing += 1;
+      void this.commit(batch).finally(() => {
+        this.committing -= 1;
+        // What gathered meanwhile has waited long enough.
+        this.flush();
+      });
+    }
+    for (const resume of this.blocked.splice(0)) resume();
+  }
+
+  private takeBatch(): Waiting[] {
+    let readings = 0;
+    let length = 0;
+    while (length < this.waiting.length && length < MAX_BATCH && readings < MAX_BATCH_READINGS) {
+      readings += this.waiting[length]!.message.readings.length;
+      length += 1;
+    }
+    const batch = this.waiting.slice(0, length);
+    this.waiting = this.waiting.slice(length);
+    this.waitingReadings -= readings;
+    for (const { message } of batch) this.waitingBytes -= message.payload.length;
+    return batch;
+  }
+
+  /** Never rejects: every message of the batch is answered. */
+  private async commit(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const judged = await this.judgeAll(batch.map(({ message }) => message));
+      this.add(await this.store(judged));
+      for (const { done } of batch) done();
+    } catch (error) {
+      if (isRefusal(error)) await this.commitApart(batch, error);
+      else for (const { failed } of batch) failed(error);
+    }
+  }
+
+  private async store(judged: readonly JudgedMessage[]): Promise<StoredCounts> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.database.transaction((sql) => storeBatch(sql, judged));
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS || !isCollision(error)) throw error;
+      }
+    }
+  }
+
+  /** Halves a batch until the message that the database refuses stands alone, and rejects that. */
+  private async commitApart(batch: readonly Waiting[], error: unknown): Promise<void> {
+    if (batch.length > 1) {
+      const half = batch.length >> 1;
+      await this.commit(batch.slice(0, half));
+      await this.commit(batch.slice(half));
+      return;
+    }
+    const [{ message, done, failed }] = batch as readonly [Waiting];
+    this.log.error(`A message on ${message.topic} was refused by the database: ${String(error)}`);
+    const detail = 'the database refused its values';
+    const rejections = [{ reason: 'refused_by_database' as const, detail }];
+    try {
+      this.add(await this.store([{ ...message, readings: [], rejections }]));
+      done();
+    } catch (cause) {
+      if (!isRefusal(cause)) return failed(cause);
+      this.count('refused_by_database', 1);
+      done();
+    }
+  }
+
+  private async judgeAll(messages: readonly OpenedMessage[]): Promise<JudgedMessage[]> {
+    const withReadings = messages.filter(({ readings }) => readings.length > 0);
+    if (withReadings.length === 0) return messages.map((message) => ({ ...message, readings: [] }));
+    const nowMillis = parseInstant(await this.clock.now());
+    const { maxClockAheadSeconds } = this.settings;
+    const verdictOf = (
+      message: OpenedMessage,
+      meters: ReadonlyMap<string, EnrolledMeter | null>,
+    ): Verdict =>
+      judge(message, meters.get(message.meterId) ?? null, nowMillis, maxClockAheadSeconds);
+    const sql: Sql = this.database;
+    const meters = await this.directory.find(sql, idsOf(withReadings));
+    const judged = messages.map((message) => ({ message, verdict: verdictOf(message, meters) }));
+    // What is remembered may be out of date: nobody is refused for it unasked.
+    const blamed = judged.filter(({ verdict }) => blamesMeter(verdict));
+    if (blamed.length > 0) {
+      const ids = idsOf(blamed.map(({ message }) => message));
+      const fresh = await this.directory.find(sql, ids, REFRESH_MILLIS);
+      for (const each of blamed) each.verdict = verdictOf(each.message, fresh);
+    }
+    return judged.map(({ message, verdict }) => ({ ...message, ...verdict }));
+  }
+
+  private add({ accepted, repeated, rejected }: StoredCounts): void {
+    this.count('accepted', accepted);
+    this.count('repeated', repeated);
+    for (const [reason, times] of Object.entries(rejected)) this.count(reason, times);
+  }
+}
+
+/** Whatever a payload does to the decoder, it is the payload's fault and must not come again. */
+function open(message: IncomingMessage): OpenedMessage {
+  try {
+    return openMessage(message);
+  } catch {
+    const { topic, payload } = message;
+    const rejections = [{ reason: 'malformed' as const, detail: 'not readable' }];
+    return { topic, payload, microgridId: '', meterId: '', readings: [], rejections };
+  }
+}
+
+function idsOf(messages: readonly OpenedMessage[]): Set<string> {
+  return new Set(messages.map(({ meterId }) => meterId));
+}
+
+/** The values themselves are at fault (SQLSTATE classes 22 and 23): they would be so again. */
+function isRefusal(error: unknown): boolean {
+  return /^(22|23)/.test(stateOf(error));
+}
+
+/** Two batches met (serialization failure, deadlock): the next attempt finds the way free. */
+function isCollision(error: unknown): boolean {
+  return stateOf(error).startsWith('40');
+}
+
+function stateOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && code.length === 5 ? code : '';
+}
+
+/** How long the first message of a batch waits for others. */
+const LINGER_MILLIS = 3;
+const MAX_BATCH = 2_000;
+const MAX_BATCH_READINGS = 20_000;
+const MAX_COMMITTING = 2;
+const MAX_WAITING = 20_000;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+const MAX_ATTEMPTS = 3;
+const REFRESH_MILLIS = 1_000;

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { LosslessNumber, parse as parseLossless } from 'lossless-json';
+import type { MeterRole } from '../parties/microgrid.js';
+import { canonicalJson } from '../units/canonical-json.js';
+import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
+import { formatInstant, parseInstant } from '../units/slot.js';
+import type { Instant } from '../units/slot.js';
+
+/**
+ * The native payload of a meter: bytes in, readings or named rejections out. Registers stay exact
+ * decimals; a bad element of an array rejects only itself.
+ */
+
+export type Register = 'import' | 'export';
+
+/** Why a reading does not count. `contradicts` and `falling_register` are kept, but not used. */
+export type RejectionReason =
+  | 'retained'
+  | 'too_large'
+  | 'malformed'
+  | 'unknown_meter'
+  | 'wrong_microgrid'
+  | 'not_active'
+  | 'in_future'
+  | 'too_old'
+  | 'register_missing'
+  | 'contradicts'
+  | 'falling_register'
+  | 'refused_by_database';
+
+/** What a meter said at one instant, before it is known what kind of meter it is. */
+export interface DecodedReading {
+  /** Position in the array; null when the payload was a single object. */
+  index: number | null;
+  readAt: Instant;
+  readAtMillis: number;
+  importMicroWh: bigint | null;
+  exportMicroWh: bigint | null;
+  /** For display only, rounded to whole watts. */
+  powerW: number | null;
+}
+
+export interface Rejection {
+  reason: RejectionReason;
+  /** Says what is wrong, where, and what was expected; never the payload itself. */
+  detail: string;
+}
+
+export interface Decoded {
+  readings: DecodedReading[];
+  rejections: Rejection[];
+}
+
+export const MAX_PAYLOAD_BYTES = 65_536;
+export const MAX_READINGS = 1_000;
+const MAX_DEPTH = 4;
+const MAX_POWER_W = 1_000_000_000;
+
+/**
+ * @example decodeReadings(Buffer.from('{"readAt":"2026-06-01T12:15:00+02:00","importWh":14737.1422}'))
+ *   // readings[0].readAt === '2026-06-01T10:15:00Z', importMicroWh === 14737142200n
+ */
+export function decodeReadings(payload: Buffer): Decoded {
+  if (payload.length > MAX_PAYLOAD_BYTES) {
+    return rejected('too_large', `${payload.length} bytes; at most ${MAX_PAYLOAD_BYTES}`);
+  }
+  let json: unknown;
+  try {
+    json = parseJson(payload);
+  } catch (error) {
+    return rejected('malformed', error instanceof Error ? error.message : 'not JSON');
+  }
+  if (!Array.isArray(json)) return decodeElements([json], false);
+  if (json.length > MAX_READINGS) {
+    return rejected('too_large', `${json.length} readings; at most ${MAX_READINGS} a message`);
+  }
+  if (json.length === 0) return rejected('malformed', 'an array without a reading');
+  return decodeElements(json, true);
+}
+
+/** The registers a meter of this role must send, in micro-Wh, or why the reading does not do. */
+export function registersOf(
+  role: MeterRole,
+  { importMicroWh, exportMicroWh }: Pick<DecodedReading, 'importMicroWh' | 'exportMicroWh'>,
+): { register: Register; microWh: bigint }[] | Rejection {
+  const found: { register: Register; microWh: bigint }[] = [];
+  if (importMicroWh !== null && role !== 'generation') {
+    found.push({ register: 'import', microWh: importMicroWh });
+  }
+  if (exportMicroWh !== null) found.push({ register: 'export', microWh: exportMicroWh });
+  if (found.length > 0) return found;
+  const expected = role === 'generation' ? 'exportWh' : 'importWh or exportWh';
+  return { reason: 'register_missing', detail: `a ${role} meter sends ${expected}` };
+}
+
+/** Every register that counts for a role. */
+export function registersFor(role: MeterRole): readonly Register[] {
+  return role === 'generation' ? ['export'] : ['import', 'export'];
+}
+
+/** SHA-256, in hex, by which records name the readings they used. */
+export function readingHash(
+  meterId: string,
+  readAt: Instant,
+  register: Register,
+  microWh: bigint,
+): string {
+  const valueWh = formatRegisterWh(microWh);
+  const text = canonicalJson({ meter: meterId, readAt, register, valueWh });
+  return createHash('sha256').update(text, 'utf8').digest('hex');
+}
+
+function decodeElements(elements: readonly unknown[], inArray: boolean): Decoded {
+  const decoded: Decoded = { readings: [], rejections: [] };
+  elements.forEach((element, index) => {
+    const place = inArray ? index : null;
+    try {
+      decoded.readings.push(decodeElement(element, place));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const where = inArray ? `reading ${index}: ` : '';
+      decoded.rejections.push({ reason: 'malformed', detail: where + error.message });
+    }
+  });
+  return decoded;
+}
+
+/** @throws RangeError saying which field does not fit */
+function decodeElement(element: unknown, index: number | null): DecodedReading {
+  if (typeof element !== 'object' || element === null || Array.isArray(element)) {
+    throw new RangeError('not an object with readAt and importWh or exportWh');
+  }
+  if (element instanceof LosslessNumber) throw new RangeError('a number, not an object');
+  const readAt = field(element, 'readAt');
+  if (typeof readAt !== 'string') throw new RangeError('readAt is not an RFC 3339 instant');
+  const readAtMillis = named('readAt', () => parseInstant(readAt));
+  // PostgreSQL would take earlier and later years, canonical text would not.
+  if (readAtMillis < 0) throw new RangeError('readAt is before 1970');
+  return {
+    index,
+    readAt: formatInstant(readAtMillis),
+    readAtMillis,
+    importMicroWh: registerValue(element, 'importWh'),
+    exportMicroWh: registerValue(element, 'exportWh'),
+    powerW: powerValue(element),
+  };
+}
+
+/** Null and absent are the same: the meter has no value to give. */
+function registerValue(element: object, name: 'importWh' | 'exportWh'): bigint | null {
+  const value = field(element, name);
+  if (value === undefined || value === null) return null;
+  if (!(value instanceof LosslessNumber)) throw new RangeError(`${name} is not a number`);
+  return named(name, () => parseRegisterWh(value.value));
+}
+
+function powerValue(element: object): number | null {
+  const value = field(element, 'powerW');
+  if (value === undefined || value === null) return null;
+  const watts = value instanceof LosslessNumber ? Math.round(Number(value.value)) : Number.NaN;
+  if (!(Math.abs(watts) <= MAX_POWER_W)) throw new RangeError('powerW is not a number of watts');
+  return watts + 0;
+}
+
+/** An own property only: what an object inherits was not sent. */
+function field(element: object, name: string): unknown {
+  return Object.hasOwn(element, name) ? (element as Record<string, unknown>)[name] : undefined;
+}
+
+function named<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new RangeError(`${name}: ${error instanceof Error ? error.message : 'not readable'}`);
+  }
+}
+
+function parseJson(payload: Buffer): unknown {
+  let text: string;
+  try {
+    text = UTF_8.decode(payload);
+  } catch {
+    throw new RangeError('not UTF-8');
+  }
+  if (depthOf(text) > MAX_DEPTH) throw new RangeError(`nested deeper than ${MAX_DEPTH} levels`);
+  return parseLossless(text);
+}
+
+/** Checked before parsing: the parser recurses, and its stack is finite. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i += 1) {
+    const character = text[i];
+    if (inString) {
+      if (character === '\\') i += 1;
+      else if (character === '"') inString = false;
+    } else if (character === '"') inString = true;
+    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth);
+    else if (character === '}' || character === ']') depth -= 1;
+  }
+  return deepest;
+}
+
+function rejected(reason: RejectionReason, detail: string): Decoded {
+  return { readings: [], rejections: [{ reason, detail }] };
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });

@@ -1,0 +1,111 @@
+import { formatRegisterWh } from '../units/energy.js';
+import { formatInstant, parseInstant } from '../units/slot.js';
+import type { Instant } from '../units/slot.js';
+import { estimateEnd, registerAt } from './border.js';
+import type { BorderQuality, BorderValue, RegisterReading } from './border.js';
+import type { Border, MeterSlot } from './measurement.js';
+import { readingHash } from './reading.js';
+import type { Register } from './reading.js';
+
+/**
+ * Both borders of one register over one slot, from what is known around it. The start is what the
+ * readings say now; where they do not say, it is the end that the slot before was settled with.
+ */
+
+/** What is known of one register around one slot; all readings are real ones, see `border.ts`. */
+export interface Evidence {
+  meterId: string;
+  register: Register;
+  slotStart: Instant;
+  slotEnd: Instant;
+  /** The end border of the slot before, as last settled. */
+  carried: { valueWh: number; quality: BorderQuality } | null;
+  /** The last one at or before the start. */
+  beforeStart: RegisterReading | null;
+  /** The first one after the start, and the last one, up to the end. */
+  firstInside: RegisterReading | null;
+  lastInside: RegisterReading | null;
+  /** The first one after the end. */
+  afterEnd: RegisterReading | null;
+}
+
+/** A meter's slot with its place in time, as it is kept for the slot after it. */
+export interface MeteredSlot extends MeterSlot {
+  slotStart: Instant;
+  slotEnd: Instant;
+  /** The highest register value really read up to the slot's end. */
+  lastReal: { readAt: Instant; valueWh: string } | null;
+}
+
+/** Borders of a slot without the meter they belong to. */
+export interface SlotBorders {
+  start: Border | null;
+  end: Border | null;
+}
+
+/** Whether readings leave the end open, so that the slot's energy has to be estimated. */
+export function needsEstimate(evidence: Evidence): boolean {
+  return startOf(evidence) !== null && realEnd(evidence) === null;
+}
+
+/** @param estimateWh the energy of the slot where readings do not give its end */
+export function slotBorders(evidence: Evidence, estimateWh: number): SlotBorders {
+  const start = startOf(evidence);
+  const end =
+    realEnd(evidence) ?? (start && estimateEnd(start.valueWh, estimateWh, lastRealOf(evidence)));
+  return { start: start && borderOf(evidence, start), end: end && borderOf(evidence, end) };
+}
+
+/** The last real reading up to the slot's end. */
+export function lastRealOf({ lastInside, beforeStart }: Evidence): RegisterReading | null {
+  return lastInside ?? beforeStart;
+}
+
+/** A reading as it is stored. */
+export function writtenReading(reading: RegisterReading): { readAt: Instant; valueWh: string } {
+  return { readAt: formatInstant(reading.atMillis), valueWh: formatRegisterWh(reading.microWh) };
+}
+
+/**
+ * Whether a slot was settled with other borders than readings give now. An estimate is no reason:
+ * only a start that moved, or an end that readings have come to enclose.
+ */
+export function isOutdated(settled: SlotBorders, now: SlotBorders): boolean {
+  if (!now.start) return false;
+  if (differ(settled.start, now.start)) return true;
+  return now.end !== null && now.end.quality !== 'estimated' && differ(settled.end, now.end);
+}
+
+/** Whether the slot before was settled with another end than this slot starts with. */
+export function startMoved({ carried }: Evidence, { start }: SlotBorders): boolean {
+  return start !== null && differ(carried, start);
+}
+
+type Level = Pick<Border, 'valueWh' | 'quality'>;
+
+function differ(a: Level | null, b: Level | null): boolean {
+  return a?.valueWh !== b?.valueWh || a?.quality !== b?.quality;
+}
+
+function startOf(evidence: Evidence): BorderValue | null {
+  const { slotStart, beforeStart, firstInside, afterEnd, carried } = evidence;
+  const after = firstInside ?? afterEnd;
+  const real = registerAt(parseInstant(slotStart), { before: beforeStart, after });
+  if (real || !carried) return real;
+  return { ...carried, readings: beforeStart ? [beforeStart] : [] };
+}
+
+function realEnd(evidence: Evidence): BorderValue | null {
+  const { slotEnd, afterEnd } = evidence;
+  return registerAt(parseInstant(slotEnd), { before: lastRealOf(evidence), after: afterEnd });
+}
+
+function borderOf({ meterId, register }: Evidence, border: BorderValue): Border {
+  return {
+    valueWh: border.valueWh,
+    quality: border.quality,
+    readingHashes: border.readings.map(({ atMillis, microWh }) =>
+      readingHash(meterId, formatInstant(atMillis), register, microWh),
+    ),
+  };
+}
