@@ -1,0 +1,27 @@
+import type { Tariff } from '../parties/microgrid.js';
+
+/**
+ * Where a limit price stands between the tariffs. Prices of neighbor trades lie between the feed-in
+ * and the retail tariff: beyond them the utility is the better neighbor.
+ */
+
+/** A standing order: null is the tariff, so that a household always takes part. */
+export interface StandingLimits {
+  readonly sellAbove: number | null;
+  readonly buyBelow: number | null;
+}
+
+/** What an ask takes at least, or null where it asks for more than the retail tariff. */
+export function askWithin(tariff: Tariff, sellAbove: number | null): number | null {
+  const limit = sellAbove ?? tariff.feedInMicroPerKwh;
+  return limit > tariff.retailMicroPerKwh ? null : Math.max(limit, tariff.feedInMicroPerKwh);
+}
+
+/**
+ * What a bid pays at most, grid fee included: the fee is the buyer's, on top of what the seller
+ * receives. Null where it offers less than the feed-in tariff.
+ */
+export function bidWithin(tariff: Tariff, buyBelow: number | null): number | null {
+  const limit = buyBelow ?? tariff.retailMicroPerKwh;
+  return limit < tariff.feedInMicroPerKwh ? null : Math.min(limit, tariff.retailMicroPerKwh);
+}

@@ -1,0 +1,173 @@
+import { SYSTEM, walletOf, type AccountTerms } from '../ledger/accounts.js';
+import { transferId, type RecordDraft, type TransferDraft } from '../ledger/record.js';
+import type { Household, Microgrid } from '../parties/microgrid.js';
+import { costMicro } from '../units/money.js';
+import type { Instant } from '../units/slot.js';
+import { tradeCostMicro, type ClearedGate } from './gate-clearing.js';
+import type { OrderRequest } from './order.js';
+import { numberTrades, type Trade } from './trade.js';
+
+/** What the market writes into the journal, and the money that it holds in wallets meanwhile. */
+
+/** An order in the book, with the hold on its worst cost; asks hold nothing. */
+export type HeldOrder = OrderRequest & { readonly id: string; readonly holdId: string | null };
+
+/** Wallets may owe what the microgrid grants everyone and what the household has on top. */
+export function walletTerms(microgrid: Microgrid, household: Household): AccountTerms {
+  return {
+    account: walletOf(household.householdId),
+    limited: true,
+    creditLimit: microgrid.creditLimitMicro + household.creditLimitMicro,
+  };
+}
+
+/** The record that places an order, and the id of the hold in it. */
+export function orderPlaced(
+  microgrid: Microgrid,
+  request: OrderRequest,
+  id: string,
+  at: Instant,
+): { draft: RecordDraft; holdId: string | null } {
+  const cause = `order/${id}/placed`;
+  const worstMicro =
+    request.side === 'bid' ? costMicro(request.energyWh, request.priceMicroPerKwh) : 0;
+  const transfers = worstMicro > 0 ? [hold(microgrid, request.household, worstMicro, 'order')] : [];
+  const holdId = worstMicro > 0 ? transferId(microgrid.microgridId, cause, 0) : null;
+  return { draft: orderRecord('placed', request, id, cause, at, transfers), holdId };
+}
+
+/** The record that takes an open order out of the book and frees its money. */
+export function orderCancelled(microgrid: Microgrid, order: HeldOrder, at: Instant): RecordDraft {
+  const cause = `order/${order.id}/cancelled`;
+  return orderRecord('cancelled', order, order.id, cause, at, released(microgrid, order));
+}
+
+/** The one record of a gate: every hold of the book is freed, and each trade holds its exact cost. */
+export function gateRecord(
+  microgrid: Microgrid,
+  slot: Instant,
+  at: Instant,
+  book: readonly HeldOrder[],
+  cleared: ClearedGate,
+): { draft: RecordDraft; trades: Trade[] } {
+  const cause = `gate/${slot}`;
+  const transfers = book.flatMap((order) => released(microgrid, order));
+  const trades = numberTrades(microgrid.microgridId, slot, cleared.trades).map((trade): Trade => {
+    const micro = tradeCostMicro(trade);
+    if (micro === 0) return trade;
+    const line = transfers.push(hold(microgrid, trade.buyer, micro, 'trade')) - 1;
+    return { ...trade, holdId: transferId(microgrid.microgridId, cause, line) };
+  });
+  const draft: RecordDraft = {
+    kind: 'gate',
+    at,
+    cause,
+    keyHolder: '',
+    households: book.map(({ household }) => household),
+    facts: {
+      slot,
+      clearingPriceMicroPerKwh: cleared.clearingPrice,
+      tradedWh: cleared.tradedWh,
+      orders: cleared.orders.map(({ orderId, householdId, status, filledWh }) => ({
+        order: orderId,
+        household: householdId,
+        status,
+        filledWh,
+      })),
+      trades: trades.map((trade) => ({
+        number: trade.number,
+        trade: trade.tradeId,
+        buyer: trade.buyer,
+        seller: trade.seller,
+        bid: trade.bidId,
+        ask: trade.askId,
+        hold: trade.holdId,
+        energyWh: trade.energyWh,
+        buyerPriceMicroPerKwh: trade.buyerPriceMicroPerKwh,
+        sellerPriceMicroPerKwh: trade.sellerPriceMicroPerKwh,
+        firm: trade.firm,
+      })),
+    },
+    transfers,
+  };
+  return { draft, trades };
+}
+
+/** The record of new limits; `sequence` is the one it will get, which tells changes of a slot apart. */
+export function limitsRecord(
+  household: string,
+  limits: {
+    validFrom: Instant;
+    sellAboveMicroPerKwh: number | null;
+    buyBelowMicroPerKwh: number | null;
+  },
+  sequence: number,
+  at: Instant,
+): RecordDraft {
+  return {
+    kind: 'order',
+    at,
+    cause: `limits/${household}/${sequence}`,
+    keyHolder: household,
+    households: [household],
+    facts: {
+      action: 'limits',
+      household,
+      validFrom: limits.validFrom,
+      sellAboveMicroPerKwh: limits.sellAboveMicroPerKwh,
+      buyBelowMicroPerKwh: limits.buyBelowMicroPerKwh,
+    },
+    transfers: [],
+  };
+}
+
+function orderRecord(
+  action: 'placed' | 'cancelled',
+  order: OrderRequest,
+  id: string,
+  cause: string,
+  at: Instant,
+  transfers: readonly TransferDraft[],
+): RecordDraft {
+  const { household, slot, side, energyWh, priceMicroPerKwh, delivery } = order;
+  return {
+    kind: 'order',
+    at,
+    cause,
+    keyHolder: household,
+    households: [household],
+    facts: { action, order: id, household, slot, side, energyWh, priceMicroPerKwh, delivery },
+    transfers,
+  };
+}
+
+function hold(
+  { currency }: Microgrid,
+  household: string,
+  amount: number,
+  what: 'order' | 'trade',
+): TransferDraft {
+  return {
+    debit: walletOf(household),
+    credit: SYSTEM.market,
+    asset: currency,
+    amount,
+    code: `${what}-hold`,
+    state: 'pending',
+  };
+}
+
+function released({ currency }: Microgrid, { household, holdId }: HeldOrder): TransferDraft[] {
+  if (holdId === null) return [];
+  return [
+    {
+      debit: walletOf(household),
+      credit: SYSTEM.market,
+      asset: currency,
+      amount: 0,
+      code: 'order-release',
+      state: 'void',
+      pendingId: holdId,
+    },
+  ];
+}

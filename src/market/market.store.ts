@@ -1,0 +1,144 @@
+/** SQL of the market: orders, standing orders and trades; a slot at a time. */
+
+const ORDER = `
+  market_order.microgrid_id AS microgrid, household_id AS household, order_id AS id,
+  slot_start AS slot, side, energy_wh AS "energyWh", price_micro_per_kwh AS "priceMicroPerKwh",
+  delivery, status, filled_wh AS "filledWh", hold_id AS "holdId", sequence`;
+
+/** The households and the slots of them, [from, until), that a caller may see: $1 to $4. */
+const REACH = `unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+    AS reach (microgrid_id, household_id, from_slot, until_slot)`;
+const WITHIN_REACH = `
+    market_order.microgrid_id = reach.microgrid_id
+    AND market_order.household_id = reach.household_id
+    AND (from_slot IS NULL OR slot_start >= from_slot)
+    AND (until_slot IS NULL OR slot_start < until_slot)`;
+const ORDER_IN_REACH = ORDER.replace('household_id AS', 'market_order.household_id AS');
+
+export const ORDER_BY_ID = `
+  SELECT ${ORDER}, request_hash AS "requestHash"
+  FROM market_order WHERE microgrid_id = $1 AND order_id = $2`;
+
+export const REACHABLE_ORDER = `
+  SELECT ${ORDER_IN_REACH}
+  FROM market_order JOIN ${REACH} ON ${WITHIN_REACH}
+  WHERE market_order.microgrid_id = ANY ($1::text[]) AND order_id = $5`;
+
+/** Newest first, after the position ($7, $8); $5 and $6 narrow to a slot and a status. */
+export const REACHABLE_ORDERS = `
+  SELECT ${ORDER_IN_REACH}
+  FROM market_order JOIN ${REACH} ON ${WITHIN_REACH}
+  WHERE ($5::timestamptz IS NULL OR slot_start = $5)
+    AND ($6::text IS NULL OR status = $6)
+    AND ($7::bigint IS NULL OR (sequence, order_id) < ($7, $8::text))
+  ORDER BY sequence DESC, order_id DESC LIMIT $9`;
+
+export const OPEN_OF_HOUSEHOLD = `
+  SELECT side, energy_wh AS "energyWh" FROM market_order
+  WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open' AND household_id = $3`;
+
+export const OPEN_OF_SLOT = `
+  SELECT ${ORDER}
+  FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
+  ORDER BY order_id`;
+
+export const INSERT_ORDER = `
+  INSERT INTO market_order (microgrid_id, order_id, household_id, slot_start, side, energy_wh,
+    price_micro_per_kwh, delivery, status, idempotency_key, request_hash, hold_id, sequence, placed_by)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11, $12, $13)`;
+
+export const CANCEL_ORDER = `
+  UPDATE market_order SET status = 'cancelled'
+  WHERE microgrid_id = $1 AND order_id = $2 AND status = 'open' RETURNING order_id`;
+
+export const SERVE_ORDERS = `
+  UPDATE market_order SET status = served.status, filled_wh = served.filled_wh
+  FROM unnest($2::text[], $3::text[], $4::bigint[]) AS served (order_id, status, filled_wh)
+  WHERE market_order.microgrid_id = $1 AND market_order.order_id = served.order_id
+    AND market_order.status = 'open'
+  RETURNING market_order.order_id`;
+
+export const ORDER_BOOK = `
+  SELECT side, price_micro_per_kwh AS "priceMicroPerKwh", sum(energy_wh)::bigint AS "energyWh"
+  FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
+  GROUP BY side, price_micro_per_kwh
+  ORDER BY side, CASE side WHEN 'bid' THEN -price_micro_per_kwh ELSE price_micro_per_kwh END`;
+
+export const TRADED_SLOT = `
+  SELECT revision, gate_sequence AS "gateSequence" FROM traded_slot
+  WHERE microgrid_id = $1 AND slot_start = $2`;
+
+/** A gate that was cleared, read back from the trades it made. */
+export const GATE = `
+  SELECT gate_sequence AS sequence, max(seller_price_micro_per_kwh) AS "clearingPrice",
+    coalesce(sum(energy_wh), 0)::bigint AS "tradedWh"
+  FROM traded_slot LEFT JOIN trade ON trade.microgrid_id = traded_slot.microgrid_id
+    AND trade.slot_start = traded_slot.slot_start AND trade.revision = 0
+  WHERE traded_slot.microgrid_id = $1 AND traded_slot.slot_start = $2
+    AND gate_sequence IS NOT NULL
+  GROUP BY gate_sequence`;
+
+export const CLEAR_GATE = `
+  INSERT INTO traded_slot (microgrid_id, slot_start, gate_sequence) VALUES ($1, $2, $3)`;
+
+export const COUNT_REVISION = `
+  INSERT INTO traded_slot (microgrid_id, slot_start, revision) VALUES ($1, $2, $3)
+  ON CONFLICT (microgrid_id, slot_start)
+  DO UPDATE SET revision = excluded.revision WHERE traded_slot.revision <= excluded.revision
+  RETURNING revision`;
+
+export const INSERT_TRADES = `
+  INSERT INTO trade (microgrid_id, slot_start, revision, number, trade_id, buyer_id, seller_id,
+    bid_id, ask_id, energy_wh, buyer_price_micro_per_kwh, seller_price_micro_per_kwh, firm, hold_id,
+    sequence)
+  SELECT $1, $2, $3, * FROM unnest($4::integer[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[],
+    $15::bigint[])`;
+
+const TRADE = `
+  number, trade.revision, trade_id AS "tradeId", buyer_id AS buyer, seller_id AS seller,
+  bid_id AS "bidId", ask_id AS "askId", energy_wh AS "energyWh",
+  buyer_price_micro_per_kwh AS "buyerPriceMicroPerKwh",
+  seller_price_micro_per_kwh AS "sellerPriceMicroPerKwh", firm, hold_id AS "holdId", sequence`;
+
+export const TRADES_OF_SLOT = `
+  SELECT ${TRADE}
+  FROM trade JOIN traded_slot USING (microgrid_id, slot_start, revision)
+  WHERE microgrid_id = $1 AND slot_start = $2 ORDER BY number`;
+
+/** Newest first, after the position ($2, $3). */
+export const TAPE = `
+  SELECT sequence, slot_start AS slot, number, energy_wh AS "energyWh",
+    seller_price_micro_per_kwh AS "priceMicroPerKwh"
+  FROM trade JOIN traded_slot USING (microgrid_id, slot_start, revision)
+  WHERE microgrid_id = $1
+    AND ($2::timestamptz IS NULL OR (slot_start, number) < ($2, $3::integer))
+  ORDER BY slot_start DESC, number DESC LIMIT $4`;
+
+export const STANDING_ORDERS = `
+  SELECT DISTINCT ON (household_id) household_id AS "householdId",
+    sell_above_micro_per_kwh AS "sellAbove", buy_below_micro_per_kwh AS "buyBelow"
+  FROM standing_order WHERE microgrid_id = $1 AND valid_from <= $2
+  ORDER BY household_id, valid_from DESC`;
+
+export const LATEST_LIMITS = `
+  SELECT valid_from AS "validFrom", sell_above_micro_per_kwh AS "sellAboveMicroPerKwh",
+    buy_below_micro_per_kwh AS "buyBelowMicroPerKwh"
+  FROM standing_order WHERE microgrid_id = $1 AND household_id = $2
+  ORDER BY valid_from DESC LIMIT 1`;
+
+/** A second change within one slot replaces the first, which never came to count. */
+export const SET_LIMITS = `
+  INSERT INTO standing_order (microgrid_id, household_id, valid_from, sell_above_micro_per_kwh,
+    buy_below_micro_per_kwh, sequence)
+  VALUES ($1, $2, $3, $4, $5, $6)
+  ON CONFLICT (microgrid_id, household_id, valid_from) DO UPDATE SET
+    sell_above_micro_per_kwh = excluded.sell_above_micro_per_kwh,
+    buy_below_micro_per_kwh = excluded.buy_below_micro_per_kwh, sequence = excluded.sequence`;
+
+export const EARLIEST_OPEN_SLOT = `
+  SELECT min(slot_start) AS "slotStart" FROM market_order
+  WHERE microgrid_id = $1 AND status = 'open'`;
+
+export const ORDER_COUNT = `
+  SELECT count(*)::bigint AS orders FROM market_order WHERE microgrid_id = $1`;

@@ -1,0 +1,112 @@
+import type { Pricing, Tariff } from '../parties/microgrid.js';
+import { affordableWh } from '../units/money.js';
+import { callAuction, type Ask, type Bid } from './call-auction.js';
+import { askWithin, bidWithin } from './limits.js';
+import type { PriceInterval } from './pricing.js';
+import type { MatchedTrade } from './trade.js';
+
+/**
+ * The `metered` mechanism: at slot close the standing orders of all households meet with the energy
+ * really metered, in one call auction. Nobody pays more than its wallet covers, whatever the rounding.
+ */
+
+export interface MeteredHousehold {
+  readonly householdId: string;
+  /** What is left of its production after its own uses. */
+  readonly toSellWh: number;
+  /** What its uses still lack; a household that sells buys nothing. */
+  readonly toBuyWh: number;
+  /** The least it sells for; null is the feed-in tariff. */
+  readonly sellAboveMicroPerKwh: number | null;
+  /** The most it pays, grid fee included; null is the retail tariff. */
+  readonly buyBelowMicroPerKwh: number | null;
+  /** What its wallet covers. */
+  readonly availableMicro: number;
+}
+
+export interface MeteredMarketInput {
+  readonly households: readonly MeteredHousehold[];
+  readonly tariff: Tariff;
+  readonly kThousandths: number;
+  readonly pricing: Pricing;
+}
+
+export interface MeteredMarketResult {
+  /** What sellers receive per kWh; buyers pay the grid fee on top. */
+  readonly price: number | null;
+  readonly interval: PriceInterval | null;
+  readonly tradedWh: number;
+  readonly trades: MatchedTrade[];
+  /** Households that could have bought more if their wallet covered it, by id. */
+  readonly walletLimited: string[];
+}
+
+/**
+ * Clears one slot.
+ * @throws RangeError when a household both sells and buys, or a number is not a safe integer
+ * @example a street where A exports 900 Wh, C 300 Wh and B imports 800 Wh, all at default limits:
+ *   A sells 600 Wh and C 200 Wh to B at the feed-in tariff
+ */
+export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
+  const { tariff } = input;
+  const asks = asksOf(input);
+  const lowestAsk = asks.reduce((lowest, { price }) => Math.min(lowest, price), Infinity);
+  const walletLimited: string[] = [];
+  const bids: Bid[] = [];
+  for (const household of input.households) {
+    const limit = bidWithin(tariff, household.buyBelowMicroPerKwh);
+    if (household.toBuyWh === 0 || limit === null) continue;
+    const price = limit - tariff.gridFeeMicroPerKwh;
+    const quantity = coveredWh(household, limit, asks.length);
+    if (quantity < household.toBuyWh && price >= lowestAsk) {
+      walletLimited.push(household.householdId);
+    }
+    bids.push({ id: household.householdId, trader: household.householdId, price, quantity });
+  }
+  const cleared = callAuction({
+    bids,
+    asks,
+    kThousandths: input.kThousandths,
+    pricing: input.pricing,
+    retail: tariff.retailMicroPerKwh,
+    feedIn: tariff.feedInMicroPerKwh,
+  });
+  const price = cleared.price ?? 0;
+  const trades = cleared.trades.map(({ bid, ask, quantity }) => ({
+    buyer: bid.trader,
+    seller: ask.trader,
+    bidId: null,
+    askId: null,
+    energyWh: quantity,
+    buyerPriceMicroPerKwh: price + tariff.gridFeeMicroPerKwh,
+    sellerPriceMicroPerKwh: price,
+    firm: false,
+  }));
+  return {
+    price: cleared.price,
+    interval: cleared.interval,
+    tradedWh: cleared.volume,
+    trades,
+    walletLimited: walletLimited.sort(),
+  };
+}
+
+function asksOf({ households, tariff }: MeteredMarketInput): Ask[] {
+  return households.flatMap(({ householdId, toSellWh, toBuyWh, sellAboveMicroPerKwh }) => {
+    if (toSellWh > 0 && toBuyWh > 0) {
+      throw new RangeError(`household ${householdId} has energy to sell and to buy in one slot`);
+    }
+    const price = askWithin(tariff, sellAboveMicroPerKwh);
+    if (toSellWh === 0 || price === null) return [];
+    return [{ id: householdId, trader: householdId, price, quantity: toSellWh }];
+  });
+}
+
+/**
+ * The energy a buyer can pay for at its own limit. Each of its trades is rounded on its own, so one
+ * micro-unit is set aside for every trade it could have: a seller each, and at least 1 Wh each.
+ */
+function coveredWh(household: MeteredHousehold, limit: number, sellers: number): number {
+  const aside = Math.min(sellers, household.toBuyWh);
+  return Math.min(household.toBuyWh, affordableWh(household.availableMicro - aside, limit));
+}

@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Module, type INestApplication } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
+import { DatabaseService } from '../../src/database/database.service.js';
+import { MarketController } from '../../src/market/market.controller.js';
+import { MarketService } from '../../src/market/market.service.js';
+import { OrderService } from '../../src/market/order.service.js';
+import { OrdersController } from '../../src/market/orders.controller.js';
+import { AccessGuard } from '../../src/parties/access.guard.js';
+import { MarketClockService } from '../../src/parties/market-clock.service.js';
+import { PartiesService } from '../../src/parties/parties.service.js';
+import { ProblemFilter } from '../../src/parties/problem.filter.js';
+import { openStreet, SLOT, tenantOf, type Street } from './street.js';
+
+let street: Street;
+let app: INestApplication;
+let base: string;
+
+beforeAll(async () => {
+  street = await openStreet({ wallets: { A: 0, B: 1_000_000 } });
+  // The token is the household's id, padded; everything behind it is real.
+  const parties = Object.assign(Object.create(street.parties) as PartiesService, {
+    callerOf: (token: string) => Promise.resolve(tenantOf(token.replaceAll('-', ''))),
+  });
+  @Module({
+    controllers: [OrdersController, MarketController],
+    providers: [
+      { provide: DatabaseService, useValue: street.database },
+      { provide: PartiesService, useValue: parties },
+      { provide: MarketClockService, useValue: street.clock },
+      { provide: OrderService, useValue: street.orders },
+      { provide: MarketService, useValue: street.market },
+      { provide: APP_GUARD, useClass: AccessGuard },
+      { provide: APP_FILTER, useClass: ProblemFilter },
+    ],
+  })
+  class MarketOverHttp {}
+  app = await NestFactory.create(MarketOverHttp, { logger: false });
+  await app.listen(0, '127.0.0.1');
+  base = `${await app.getUrl()}/v1`;
+});
+
+afterAll(async () => {
+  await app.close();
+  await street.drop();
+});
+
+async function call(
+  household: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(`${base}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${household.padEnd(20, '-')}`,
+      'content-type': 'application/json',
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+const BID = {
+  microgrid: 'street',
+  household: 'B',
+  slot: SLOT,
+  side: 'bid',
+  energyWh: 500,
+  priceMicroPerKwh: 200_000,
+};
+const key = (value: string) => ({ 'idempotency-key': value });
+
+describe('the market over HTTP', () => {
+  test('201 for a new order, 200 for its repetition, 409 for another body under its key', async () => {
+    const placed = await call('B', 'POST', '/orders', BID, key('one'));
+    expect(placed).toMatchObject({
+      status: 201,
+      body: { status: 'open', filledWh: 0, delivery: 'delivered', ...BID },
+    });
+    const repeated = await call('B', 'POST', '/orders', BID, key('one'));
+    expect(repeated).toEqual({ status: 200, body: placed.body });
+    const other = await call('B', 'POST', '/orders', { ...BID, energyWh: 1 }, key('one'));
+    expect(other).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } });
+  });
+
+  test('names what does not fit', async () => {
+    const codes = [
+      await call('B', 'POST', '/orders', BID),
+      await call('B', 'POST', '/orders', BID, key('a b')),
+      await call('B', 'POST', '/orders', { ...BID, energyWh: 0.5 }, key('two')),
+      await call('B', 'POST', '/orders', { ...BID, slot: 'noon' }, key('two')),
+      await call('B', 'POST', '/orders', { ...BID, energyWh: 0 }, key('two')),
+      await call('B', 'POST', '/orders', { ...BID, energyWh: 9_000_000 }, key('two')),
+      await call('A', 'POST', '/orders', BID, key('two')),
+      await call('A', 'POST', '/orders', { ...BID, household: 'nobody' }, key('two')),
+    ].map(({ status, body }) => [status, body.code]);
+    expect(codes).toEqual([
+      [400, 'idempotency_key_missing'],
+      [400, 'invalid_request'],
+      [400, 'invalid_request'],
+      [400, 'invalid_request'],
+      [422, 'energy_not_positive'],
+      [422, 'exceeds_balance'],
+      [403, 'forbidden'],
+      [403, 'forbidden'],
+    ]);
+  });
+
+  test('lists and cancels the own orders only; the book shows prices without names', async () => {
+    const placed = await call('B', 'POST', '/orders', { ...BID, energyWh: 7 }, key('three'));
+    const page = await call('B', 'GET', '/orders?limit=1');
+    expect(page.body).toMatchObject({ items: [placed.body], next: expect.any(String) });
+    const rest = await call('B', 'GET', `/orders?limit=5&after=${String(page.body.next)}`);
+    expect(rest.body).toMatchObject({ items: [{ energyWh: 500 }], next: null });
+    expect((await call('A', 'GET', '/orders')).body).toEqual({ items: [], next: null });
+    expect((await call('A', 'GET', '/orders?household=B')).status).toBe(403);
+
+    const book = await call('A', 'GET', `/microgrids/street/order-book?slot=${SLOT}`);
+    expect(book.body).toEqual({
+      slot: SLOT,
+      bids: [{ priceMicroPerKwh: 200_000, energyWh: 507 }],
+      asks: [],
+    });
+    expect((await call('A', 'GET', '/microgrids/street/order-book')).body.slot).toBe(
+      '2026-06-01T10:15:00Z',
+    );
+
+    const path = `/orders/${String(placed.body.id)}`;
+    expect(await call('A', 'DELETE', path)).toMatchObject({ status: 404 });
+    expect(await call('B', 'DELETE', path)).toMatchObject({
+      status: 200,
+      body: { status: 'cancelled' },
+    });
+    const cancelled = await call('B', 'GET', '/orders?status=cancelled');
+    expect(cancelled.body).toMatchObject({ items: [{ id: placed.body.id }] });
+  });
+
+  test('limits are set for the next slot and read back; a misspelt one is refused', async () => {
+    const path = '/households/A/limits';
+    const none = { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null };
+    expect((await call('A', 'GET', path)).body).toMatchObject(none);
+    const set = { sellAboveMicroPerKwh: 90_000, buyBelowMicroPerKwh: null };
+    const answer = { status: 200, body: { ...set, validFrom: '2026-06-01T10:15:00Z' } };
+    expect(await call('A', 'PUT', path, set)).toEqual(answer);
+    expect(await call('A', 'GET', path)).toEqual(answer);
+    expect((await call('A', 'PUT', path, { sellAbove: 1 })).status).toBe(400);
+    expect((await call('A', 'PUT', path, { ...set, sellAboveMicroPerKwh: -1 })).status).toBe(400);
+    expect((await call('B', 'PUT', path, set)).status).toBe(403);
+  });
+
+  test('the tape has neither names nor numbers of trades', async () => {
+    await call('A', 'POST', '/orders', { ...BID, household: 'A', side: 'ask' }, key('four'));
+    await street.clearGate();
+    const tape = await call('A', 'GET', '/microgrids/street/trades?limit=1');
+    expect(tape.body).toEqual({
+      items: [
+        { sequence: expect.any(Number), slot: SLOT, energyWh: 500, priceMicroPerKwh: 200_000 },
+      ],
+      next: null,
+    });
+    const [order] = (await call('B', 'GET', '/orders?status=filled')).body.items as unknown[];
+    expect(order).toMatchObject({ filledWh: 500, status: 'filled' });
+    expect((await call('A', 'GET', '/microgrids/elsewhere/trades')).status).toBe(403);
+    expect((await call('A', 'GET', '/microgrids/street/trades?after=!')).status).toBe(400);
+  });
+});

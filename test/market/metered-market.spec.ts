@@ -1,0 +1,187 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  meteredMarket,
+  type MeteredHousehold,
+  type MeteredMarketInput,
+  type MeteredMarketResult,
+} from '../../src/market/metered-market.js';
+import type { Tariff } from '../../src/parties/microgrid.js';
+import { costMicro } from '../../src/units/money.js';
+
+const TARIFF: Tariff = {
+  retailMicroPerKwh: 300_000,
+  feedInMicroPerKwh: 50_000,
+  gridFeeMicroPerKwh: 0,
+};
+
+/** `+900` sells 900 Wh, `-800` buys 800 Wh. */
+function home(householdId: string, netWh: number, more: Partial<MeteredHousehold> = {}) {
+  return {
+    householdId,
+    toSellWh: Math.max(netWh, 0),
+    toBuyWh: Math.max(-netWh, 0),
+    sellAboveMicroPerKwh: null,
+    buyBelowMicroPerKwh: null,
+    availableMicro: 1_000_000_000,
+    ...more,
+  };
+}
+
+function clear(
+  households: MeteredHousehold[],
+  more: Partial<Omit<MeteredMarketInput, 'households'>> = {},
+): MeteredMarketResult {
+  return meteredMarket({
+    households,
+    tariff: TARIFF,
+    kThousandths: 500,
+    pricing: 'clearing',
+    ...more,
+  });
+}
+
+const brief = ({ trades }: MeteredMarketResult): string[] =>
+  trades.map(
+    (trade) =>
+      `${trade.seller} > ${trade.buyer}: ${trade.energyWh} Wh at ${trade.sellerPriceMicroPerKwh}`,
+  );
+
+describe('the metered market', () => {
+  test('more sun than need: the sellers share by what they have, at the feed-in tariff', () => {
+    const result = clear([home('A', 900), home('B', -800), home('C', 300)]);
+    expect(brief(result)).toEqual(['A > B: 600 Wh at 50000', 'C > B: 200 Wh at 50000']);
+    expect(result.tradedWh).toBe(800);
+    expect(result.trades.every(({ firm, bidId, askId }) => !firm && !bidId && !askId)).toBe(true);
+  });
+
+  test('more need than sun: the buyers share by what they lack, at the retail tariff', () => {
+    const result = clear([home('A', 300), home('B', -800), home('C', -400)]);
+    expect(brief(result)).toEqual(['A > B: 200 Wh at 300000', 'A > C: 100 Wh at 300000']);
+  });
+
+  test('as much sun as need: the price lies in the middle of the limits', () => {
+    expect(clear([home('A', 300), home('B', -300)]).price).toBe(175_000);
+    const end = clear([home('A', 300), home('B', -300)], { kThousandths: 0 });
+    expect(end.price).toBe(50_000);
+  });
+
+  test('mid-market is the middle of the tariffs whoever is short', () => {
+    const result = clear([home('A', 900), home('B', -800)], { pricing: 'mid-market' });
+    expect(result.price).toBe(175_000);
+    const modest = clear([home('A', 900), home('B', -800, { buyBelowMicroPerKwh: 120_000 })], {
+      pricing: 'mid-market',
+    });
+    expect(modest.price).toBe(120_000);
+  });
+
+  test('limits decide who trades; they are moved between the tariffs, and beyond them do not trade', () => {
+    const result = clear([
+      home('A', 500, { sellAboveMicroPerKwh: 10_000 }),
+      home('B', -500, { buyBelowMicroPerKwh: 900_000 }),
+      home('C', 500, { sellAboveMicroPerKwh: 300_001 }),
+      home('D', -500, { buyBelowMicroPerKwh: 49_999 }),
+    ]);
+    expect(result.interval).toEqual([50_000, 300_000]);
+    expect(brief(result)).toEqual(['A > B: 500 Wh at 175000']);
+  });
+
+  test('the buyer pays the grid fee on top; who would gain less than the fee does not trade', () => {
+    const tariff = { ...TARIFF, gridFeeMicroPerKwh: 40_000 };
+    const result = clear(
+      [
+        home('A', 500),
+        home('B', -700, { buyBelowMicroPerKwh: 200_000 }),
+        home('C', -900, { buyBelowMicroPerKwh: 89_999 }),
+      ],
+      { tariff },
+    );
+    expect(result.trades).toHaveLength(1);
+    expect(result.trades[0]).toMatchObject({
+      buyer: 'B',
+      buyerPriceMicroPerKwh: 200_000,
+      sellerPriceMicroPerKwh: 160_000,
+    });
+    const never = clear([home('A', 500), home('B', -700)], {
+      tariff: { ...TARIFF, gridFeeMicroPerKwh: 250_001 },
+    });
+    expect(never).toMatchObject({ price: null, tradedWh: 0, trades: [], walletLimited: [] });
+  });
+
+  test('a wallet that runs dry caps its buyer, who is told; the grid supplies the rest', () => {
+    const result = clear([
+      home('A', 1000),
+      home('B', -1000, { availableMicro: 30_001 }),
+      home('C', -1000, { availableMicro: 0 }),
+    ]);
+    expect(brief(result)).toEqual(['A > B: 100 Wh at 50000']);
+    expect(result.walletLimited).toEqual(['B', 'C']);
+    expect(clear([home('B', -1000, { availableMicro: 0 })]).walletLimited).toEqual([]);
+  });
+
+  test('nobody to trade with, or nothing to trade', () => {
+    expect(clear([])).toMatchObject({ price: null, trades: [] });
+    expect(clear([home('A', 500), home('B', 0)])).toMatchObject({ price: null, trades: [] });
+  });
+
+  test('a household that sells and buys in one slot is a broken measurement', () => {
+    expect(() => clear([home('A', 500, { toBuyWh: 1 })])).toThrow('household A');
+  });
+
+  test('no wallet is ever overdrawn, no limit broken, and default limits trade all that meets', () => {
+    const limit = fc.option(fc.integer({ min: 0, max: 700 }));
+    const household = fc.record({
+      netWh: fc.integer({ min: -3000, max: 3000 }),
+      sellAboveMicroPerKwh: limit,
+      buyBelowMicroPerKwh: limit,
+      availableMicro: fc.oneof(fc.integer({ min: -5, max: 900 }), fc.constant(10_000_000)),
+    });
+    const tariff = fc
+      .tuple(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 0, max: 600 }), fc.nat(60))
+      .map(([a, b, fee]) => ({
+        retailMicroPerKwh: Math.max(a, b),
+        feedInMicroPerKwh: Math.min(a, b),
+        gridFeeMicroPerKwh: fee,
+      }));
+    const pricing = fc.constantFrom('clearing' as const, 'mid-market' as const);
+    fc.assert(
+      fc.property(
+        fc.array(household, { maxLength: 12 }),
+        tariff,
+        pricing,
+        fc.nat(1000),
+        (rows, t, p, kThousandths) => {
+          const households = rows.map(({ netWh, ...row }, index) => home(`h${index}`, netWh, row));
+          const result = clear(households, { tariff: t, pricing: p, kThousandths });
+          const byId = new Map(households.map((one) => [one.householdId, one]));
+          const spent = new Map<string, number>();
+          const energy = new Map<string, number>();
+          for (const trade of result.trades) {
+            const { buyer, seller, energyWh, buyerPriceMicroPerKwh, sellerPriceMicroPerKwh } =
+              trade;
+            const cost = costMicro(energyWh, buyerPriceMicroPerKwh);
+            spent.set(buyer, (spent.get(buyer) ?? 0) + cost);
+            for (const id of [buyer, seller]) energy.set(id, (energy.get(id) ?? 0) + energyWh);
+            expect(buyerPriceMicroPerKwh).toBe(sellerPriceMicroPerKwh + t.gridFeeMicroPerKwh);
+            expect(sellerPriceMicroPerKwh).toBeGreaterThanOrEqual(t.feedInMicroPerKwh);
+            expect(buyerPriceMicroPerKwh).toBeLessThanOrEqual(t.retailMicroPerKwh);
+            expect(sellerPriceMicroPerKwh).toBeGreaterThanOrEqual(
+              byId.get(seller)!.sellAboveMicroPerKwh ?? 0,
+            );
+            expect(buyerPriceMicroPerKwh).toBeLessThanOrEqual(
+              byId.get(buyer)!.buyBelowMicroPerKwh ?? Infinity,
+            );
+          }
+          for (const [id, micro] of spent) {
+            expect(micro).toBeLessThanOrEqual(byId.get(id)!.availableMicro);
+          }
+          for (const [id, wh] of energy) {
+            const { toSellWh, toBuyWh } = byId.get(id)!;
+            expect(wh).toBeLessThanOrEqual(Math.max(toSellWh, toBuyWh));
+          }
+        },
+      ),
+      { numRuns: 600 },
+    );
+  });
+});
