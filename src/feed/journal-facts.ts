@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { settlementFields } from './feed-event.js';
+
+/** The facts of the journal's records as far as the feed reads them; more fields are allowed. */
+
+const wh = z.int();
+const micro = z.int();
+const nullablePrice = z.int().nullable();
+
+export const order = z.object({
+  action: z.enum(['placed', 'cancelled']),
+  order: z.string(),
+  household: z.string(),
+  slot: z.string(),
+  side: z.enum(['bid', 'ask']),
+  energyWh: wh,
+  priceMicroPerKwh: micro,
+  delivery: z.enum(['delivered', 'firm']),
+});
+
+export const limits = z.object({
+  action: z.literal('limits'),
+  household: z.string(),
+  sellAboveMicroPerKwh: nullablePrice,
+  buyBelowMicroPerKwh: nullablePrice,
+  validFrom: z.string(),
+});
+
+export const gate = z.object({
+  slot: z.string(),
+  clearingPriceMicroPerKwh: nullablePrice,
+  tradedWh: wh,
+  orders: z.array(
+    z.object({ order: z.string(), household: z.string(), status: z.string(), filledWh: wh }),
+  ),
+  trades: z.array(
+    z.object({
+      trade: z.string(),
+      buyer: z.string(),
+      seller: z.string(),
+      energyWh: wh,
+      buyerPriceMicroPerKwh: micro,
+      sellerPriceMicroPerKwh: micro,
+      firm: z.boolean(),
+    }),
+  ),
+});
+
+export const trade = z.object({
+  slot: z.string(),
+  trade: z.string(),
+  buyer: z.string(),
+  seller: z.string(),
+  energyWh: wh,
+  settledWh: wh,
+  claimedWh: wh,
+  buyerPriceMicroPerKwh: micro,
+  sellerPriceMicroPerKwh: micro,
+  costMicro: micro,
+  proceedsMicro: micro,
+  firm: z.boolean(),
+});
+
+const settlement = z.object({ ...settlementFields, tariffMicro: micro.optional() });
+
+export const householdSlot = z.object({ settlement });
+
+/** A household's part of a corrected slot. */
+export const householdCorrection = z.object({
+  slot: z.string(),
+  revision: z.int().positive(),
+  household: z.string(),
+  after: settlement,
+});
+
+/** The record that completes the correction of a slot. */
+export const correction = z.object({ slot: z.string(), revision: z.int().positive() });
+
+export const slotClosed = z.object({
+  slot: z.string(),
+  slotEnd: z.string(),
+  households: z.int(),
+  trades: z.int(),
+  tradedWh: wh,
+  clearingPriceMicroPerKwh: nullablePrice,
+  supply: z.record(
+    z.string(),
+    z.object({ before: z.int(), minted: z.int(), retired: z.int(), after: z.int() }),
+  ),
+});
+
+export const award = z.object({
+  program: z.string(),
+  household: z.string(),
+  pseudonym: z.string(),
+  periodFrom: z.string(),
+  periodTo: z.string(),
+  claimedWh: wh,
+  rateMicroPerKwh: micro,
+  amountMicro: micro,
+  currency: z.string(),
+});
+
+export const deposit = z.object({
+  household: z.string(),
+  direction: z.enum(['deposit', 'payout']),
+  amountMicro: micro,
+  currency: z.string(),
+  reference: z.string(),
+});
+
+export const tariff = z.object({
+  validFrom: z.string(),
+  bands: z.array(
+    z.object({
+      fromMinute: z.int(),
+      retailMicroPerKwh: micro,
+      feedInMicroPerKwh: micro,
+      gridFeeMicroPerKwh: micro,
+    }),
+  ),
+});
+
+export type Order = z.output<typeof order>;
+export type Limits = z.output<typeof limits>;
+export type Gate = z.output<typeof gate>;
+export type Trade = z.output<typeof trade>;
+export type Settlement = z.output<typeof settlement>;
+export type SlotClosed = z.output<typeof slotClosed>;
+export type Correction = z.output<typeof correction>;
+export type Award = z.output<typeof award>;
+export type Deposit = z.output<typeof deposit>;
+export type Tariff = z.output<typeof tariff>;
