@@ -1,0 +1,75 @@
+import { toSafeInteger } from '../units/integer.js';
+import { FIGURES, type Figure, type Figures } from './indicators.js';
+
+/**
+ * What a regulator may learn of a cell, which is one microgrid in one month: at least 15 households,
+ * none with more than 15 % of the cell's energy, and never two answers about a cell that differ by
+ * fewer than 15 households, because their difference would tell about those few.
+ */
+export const MIN_HOUSEHOLDS = 15;
+export const MAX_SHARE_PERCENT = 15;
+
+export interface CellHousehold extends Figures {
+  readonly householdId: string;
+}
+
+/** The households of an answer given before about the same cell, each with its energy as text. */
+export type EarlierAnswer = ReadonlyMap<string, string>;
+
+/** In order of precedence. */
+export type CellRefusal =
+  'too_few_households' | 'dominated_by_one_household' | 'too_close_to_earlier_answer';
+
+export type CellVerdict =
+  | {
+      readonly outcome: 'released';
+      /** Null: withheld, because one household has more than 15 % of this figure. */
+      readonly sums: Readonly<Record<Figure, number | null>>;
+      readonly answer: EarlierAnswer;
+      /** Whether the very same was answered before. */
+      readonly repeated: boolean;
+    }
+  | { readonly outcome: CellRefusal };
+
+/** Judges one cell. Households without any energy hide nobody: they do not count. */
+export function judgeCell(
+  households: readonly CellHousehold[],
+  earlier: readonly EarlierAnswer[],
+): CellVerdict {
+  const cell = households.filter((one) => one.producedWh + one.usedWh > 0);
+  if (cell.length < MIN_HOUSEHOLDS) return { outcome: 'too_few_households' };
+  if (isDominated(cell.map((one) => one.producedWh + one.usedWh))) {
+    return { outcome: 'dominated_by_one_household' };
+  }
+  const answer = new Map(cell.map((one) => [one.householdId, energyText(one)]));
+  const distances = earlier.map((other) => differing(answer, other));
+  if (distances.some((distance) => distance > 0 && distance < MIN_HOUSEHOLDS)) {
+    return { outcome: 'too_close_to_earlier_answer' };
+  }
+  const sums = Object.fromEntries(
+    FIGURES.map((figure) => {
+      const values = cell.map((one) => one[figure]);
+      return [figure, isDominated(values) ? null : toSafeInteger(sumOf(values), figure)];
+    }),
+  ) as Record<Figure, number | null>;
+  return { outcome: 'released', sums, answer, repeated: distances.includes(0) };
+}
+
+/** How many households are in one answer only, or in both with another energy. */
+export function differing(one: EarlierAnswer, other: EarlierAnswer): number {
+  const all = new Set([...one.keys(), ...other.keys()]);
+  return [...all].filter((household) => one.get(household) !== other.get(household)).length;
+}
+
+function isDominated(energiesWh: readonly number[]): boolean {
+  const limit = sumOf(energiesWh) * BigInt(MAX_SHARE_PERCENT);
+  return energiesWh.some((energyWh) => BigInt(energyWh) * 100n > limit);
+}
+
+function sumOf(values: readonly number[]): bigint {
+  return values.reduce((sum, value) => sum + BigInt(value), 0n);
+}
+
+function energyText(household: CellHousehold): string {
+  return FIGURES.map((figure) => household[figure]).join(' ');
+}
