@@ -1,0 +1,172 @@
+/** The answers of the HTTP interface that the page reads, as the service documents them. */
+import type { Instant } from '../../src/units/slot.js';
+import type { Limit, Tariff } from './limits.js';
+
+/** Everything under /v1 that is a list is one page of it. */
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+}
+
+export type Role = 'household' | 'operator' | 'regulator' | 'simulator';
+
+export interface Grant {
+  role: Role;
+  microgrid: string | null;
+  household: string | null;
+}
+
+export interface CurrentSession {
+  person: string;
+  name: string;
+  /** The password was issued for one use: nothing else is open before it is changed. */
+  mustChangePassword: boolean;
+  grants: Grant[];
+  expiresAt: Instant;
+}
+
+export interface DemoPerson {
+  user: string;
+  name?: string;
+  role: Role;
+  household?: string;
+}
+
+export interface Demo {
+  people: DemoPerson[];
+  /** Where the passwords were written. */
+  file?: string;
+}
+
+export interface Microgrid {
+  microgrid: string;
+  name: string;
+  timeZone: string;
+  currency: string;
+  slotMinutes: 5 | 15 | 30 | 60;
+  mechanism: string;
+  pricing: string;
+  households: number;
+  now: Instant;
+  clock: 'system' | 'simulated';
+  slot: { start: Instant; end: Instant };
+  tariff: Tariff;
+  closedThrough: Instant | null;
+  graceSeconds: number;
+  startsAt: Instant;
+}
+
+export interface ClosedSlot {
+  slot: Instant;
+  slotEnd: Instant;
+  status: string;
+  clearingPriceMicroPerKwh: number | null;
+  tradedWh: number;
+  /** That of the slot; where it is not told, the present one stands in for it. */
+  tariff?: Tariff;
+}
+
+export interface TapeTrade {
+  sequence: number;
+  slot: Instant;
+  energyWh: number;
+  priceMicroPerKwh: number;
+}
+
+export interface Household {
+  household: string;
+  microgrid: string;
+  alias: string;
+  currency: string;
+  activeFrom: Instant;
+  activeUntil: Instant | null;
+  meters: { meter: string; role: MeterRole; usableWh: number | null }[];
+}
+
+export type MeterRole = 'grid' | 'generation' | 'storage';
+
+export type Quality = 'measured' | 'interpolated' | 'estimated' | 'missing';
+
+export interface Settlement {
+  household: string;
+  slot: Instant;
+  producedWh: number;
+  consumedWh: number;
+  selfWh: number;
+  fromNeighborsWh: number;
+  toNeighborsWh: number;
+  fromGridWh: number;
+  toGridWh: number;
+  imbalanceWh: number;
+  netMicro: number;
+  currency: string;
+  quality: Quality;
+  tariffMicro: number;
+  savedMicro: number;
+  neighbors: { alias: string; side: 'bought' | 'sold'; energyWh: number; micro: number }[];
+}
+
+/** A month in sums, at the local months of the microgrid. */
+export interface Statement {
+  month: string;
+  savedMicro: number;
+}
+
+export interface Balances {
+  walletMicro: number;
+  availableMicro: number;
+  creditLimitMicro: number;
+  billMicro: number;
+  productionWh: number;
+  storageWh: number;
+}
+
+export interface Limits {
+  sellAboveMicroPerKwh: Limit;
+  buyBelowMicroPerKwh: Limit;
+  validFrom: Instant | null;
+}
+
+/** What a meter sent and the service refused; the same payload refused again only counts up. */
+export interface Rejection {
+  meter: string;
+  reason: string;
+  detail: string;
+  count: number;
+  firstSeenAt: Instant;
+  lastSeenAt: Instant;
+}
+
+export interface WatchedMeter {
+  meter: string;
+  household: string;
+  role: MeterRole;
+  lastReadAt: Instant | null;
+}
+
+/** A regulator's cell: one month of one microgrid. Null: one household dominates the figure. */
+export interface EfficiencyMonth {
+  month: string;
+  households: number;
+  producedWh: number | null;
+  usedWh: number | null;
+  selfConsumptionBasisPoints: number | null;
+  selfSufficiencyBasisPoints: number | null;
+  neighborShareBasisPoints: number | null;
+}
+
+export interface Program {
+  program: string;
+  name: string;
+  indicator: string;
+  rateMicroPerKwh: number;
+  fundMicro: number;
+}
+
+export interface Award {
+  pseudonym: string;
+  periodFrom: Instant;
+  periodTo: Instant;
+  claimedWh: number;
+  amountMicro: number;
+}

@@ -1,0 +1,92 @@
+/** The regulator's page: efficiency by month where privacy allows it, and the programs' awards. */
+import { useState, type ReactNode } from 'react';
+import type { Award, EfficiencyMonth, Microgrid, Page, Program } from '../answers.js';
+import type { Live } from '../live.js';
+import { AwardList } from '../panels/award-list.js';
+import { Efficiency, type Period } from '../panels/efficiency.js';
+import { Skeleton, Trouble } from '../panels/panel.js';
+import { useResource } from '../resource.js';
+
+interface RegulatorPageProps {
+  live: Live;
+  microgridId: string;
+}
+
+export function RegulatorPage({ live }: RegulatorPageProps): ReactNode {
+  const { microgrid } = live;
+  if (microgrid.data) return <Panels live={live} microgrid={microgrid.data} />;
+  return (
+    <div className="within sheet">
+      {microgrid.problem ? (
+        <Trouble problem={microgrid.problem} retry={microgrid.reload} />
+      ) : (
+        <Skeleton lines={6} />
+      )}
+    </div>
+  );
+}
+
+function Panels({ live, microgrid }: { live: Live; microgrid: Microgrid }): ReactNode {
+  const { api } = live;
+  const id = microgrid.microgrid;
+  const [asked, setAsked] = useState<{ period: Period; times: number } | null>(null);
+  // Every question stands in the households' access log: none is asked without a person's will.
+  const efficiency = useResource(
+    asked && `efficiency ${id} ${asked.period.from} ${asked.period.to}`,
+    (signal) => {
+      const { from, to } = asked?.period ?? {};
+      const question = `microgrid=${id}&from=${from}&to=${to}`;
+      return api.get<Page<EfficiencyMonth>>(`/v1/regulator/efficiency?${question}`, signal);
+    },
+    asked?.times ?? 0,
+  );
+  const path = `/v1/regulator/microgrids/${id}/programs`;
+  const programs = useResource(
+    path,
+    async (signal) => (await api.list<Program>(path, signal)).items,
+    live.feed.state.base,
+  );
+  const [chosen, setChosen] = useState<string | null>(null);
+  const program =
+    programs.data?.find((each) => each.program === chosen) ?? programs.data?.[0] ?? null;
+  const awards = useResource(
+    program ? `${path}/${program.program}/awards` : null,
+    async (signal) =>
+      (await api.list<Award>(`${path}/${program?.program ?? ''}/awards`, signal)).items,
+    live.feed.state.versions.household,
+  );
+  return (
+    <>
+      <div className="band hero">
+        <div className="within">
+          <h1>{microgrid.name}</h1>
+          <p className="hero-words">
+            You see months, never days, and cells of at least 15 households. Each question you ask
+            is written to an access log that the households can read.
+          </p>
+        </div>
+      </div>
+      <div className="within sheet regulator-sheet">
+        <Efficiency
+          asked={asked?.period ?? null}
+          efficiency={efficiency}
+          latest={lastMonth(microgrid.now)}
+          onAsk={(period) => setAsked({ period, times: (asked?.times ?? 0) + 1 })}
+        />
+        <AwardList
+          programs={programs}
+          program={program}
+          awards={awards}
+          microgrid={microgrid}
+          onProgram={setChosen}
+        />
+      </div>
+    </>
+  );
+}
+
+/** The month before the one of `now`, in UTC as regulators ask: the last that can be over. */
+function lastMonth(now: string): string {
+  const at = new Date(now);
+  return new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() - 1)).toISOString().slice(0, 7);
+}

@@ -1,0 +1,25 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+/**
+ * Builds the page into web/dist, which the service serves. Nothing is inlined as a data: URL or a
+ * script element, so that the page runs under a Content-Security-Policy of 'self' alone.
+ */
+const service = process.env['NEIGHBORWATT_SERVICE'] ?? 'http://localhost:3000';
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: 'es2022',
+  },
+  server: {
+    proxy: {
+      '/v1': service,
+      '/socket.io': { target: service, ws: true },
+    },
+  },
+});
