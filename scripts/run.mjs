@@ -23,7 +23,7 @@ const PROGRAM = {
 const PAGES = {
   name: 'web pages',
   marker: 'web/dist/index.html',
-  sources: ['web', 'src/feed/feed-event.ts'],
+  sources: ['web', 'src/feed/feed-event.ts', 'src/units'],
   tool: ['node_modules/vite/bin/vite.js', 'build', 'web', '--logLevel', 'warn'],
 };
 const WITH_PAGES = new Set(['start', 'serve']);

@@ -110,6 +110,8 @@ const ENVIRONMENT = z
     MQTT_MAX_IN_FLIGHT: whole(10_000, 1, 65_535),
     HTTP_HOST: HOST.default('127.0.0.1'),
     HTTP_PORT: whole(3000, 0, 65_535),
+    // How many proxies stand in front and may say whom they speak for.
+    TRUST_PROXY: whole(0, 0, 10),
     DATA_DIR: z
       .string()
       .default('./data')
@@ -155,6 +157,7 @@ const ENVIRONMENT = z
     mqttMaxInFlight: env.MQTT_MAX_IN_FLIGHT,
     httpHost: env.HTTP_HOST,
     httpPort: env.HTTP_PORT,
+    trustProxy: env.TRUST_PROXY,
     dataDir: env.DATA_DIR,
     marketClock: env.MARKET_CLOCK,
     logOrigin: env.LOG_ORIGIN,

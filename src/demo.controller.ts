@@ -7,6 +7,8 @@ import { SETTINGS, type Settings } from './config.js';
 import { Public } from './parties/access.decorator.js';
 import { Problem } from './units/problem.js';
 
+const LOGINS_FILE = 'demo-logins.json';
+
 const LOGINS = z.object({
   people: z.array(
     z.object({ user: z.string(), role: z.string(), household: z.string().optional() }),
@@ -24,11 +26,11 @@ export class DemoController {
   @ApiOperation({ summary: 'The people of the simulated street; 404 outside of a demo' })
   async people() {
     if (this.settings.marketClock === 'simulated') {
-      const file = join(this.settings.dataDir, 'demo-logins.json');
+      const file = join(this.settings.dataDir, LOGINS_FILE);
       const text = await readFile(file, 'utf8').catch(() => null);
       const logins = text === null ? null : LOGINS.safeParse(JSON.parse(text));
       // zod keeps only the fields named above: the passwords are not among them.
-      if (logins?.success) return { ...logins.data, file };
+      if (logins?.success) return { ...logins.data, file: LOGINS_FILE };
     }
     throw new Problem(404, 'no_demo', 'This service runs no demo. Log in with your own name.');
   }

@@ -64,6 +64,7 @@ export async function startService(
 
 function serveHttp(app: NestExpressApplication, settings: Settings): void {
   app.disable('x-powered-by');
+  app.set('trust proxy', settings.trustProxy);
   app.use(
     helmet({
       contentSecurityPolicy: {

@@ -515,6 +515,7 @@ CREATE TABLE slot (
   traded_wh safe_integer DEFAULT 0 NOT NULL,
   gate_sequence safe_integer,
   closed_sequence safe_integer,
+  correction_sequences bigint[] DEFAULT '{}'::bigint[] NOT NULL,
   revision smallint DEFAULT 0 NOT NULL,
   reason text,
   CONSTRAINT slot_pkey PRIMARY KEY (microgrid_id, slot_start),

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
 import { Allow } from '../parties/access.decorator.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
-import type { Microgrid } from '../parties/microgrid.js';
+import type { Microgrid, Tariff } from '../parties/microgrid.js';
+import { tariffIn } from '../parties/tariff.js';
 import { pageOf, parsePage } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
 import { PartiesService } from '../parties/parties.service.js';
@@ -73,7 +74,7 @@ export class MicrogridController {
   @Allow('microgrid.read')
   @ApiOperation({ summary: 'Slots that have passed their gate, newest first' })
   async slots(@Param('microgrid') id: string, @Query() query: unknown) {
-    const { microgridId } = await findMicrogrid(this.parties, this.database, id);
+    const { microgridId, timeZone } = await findMicrogrid(this.parties, this.database, id);
     const { limit, after } = parsePage(query);
     const { from, to } = parse(RANGE, query);
     const rows = await this.database.query<SlotRow & { reason: string | null }>(
@@ -86,12 +87,20 @@ export class MicrogridController {
         limit + 1,
       ],
     );
+    const [newest, oldest] = [rows.at(0)?.slotEnd, rows.at(-1)?.slot];
+    const versions =
+      newest !== undefined && oldest !== undefined
+        ? await this.parties.tariffsBetween(this.database, microgridId, oldest, newest)
+        : [];
     // Why a slot is quarantined is for its operator.
     return pageOf(
       rows,
       limit,
       ({ slot }) => slot,
-      ({ reason: _, ...slot }): SlotRow => slot,
+      ({ reason: _, ...slot }): SlotRow & { tariff: Tariff } => ({
+        ...slot,
+        tariff: tariffIn(versions, timeZone, slot.slot),
+      }),
     );
   }
 }
