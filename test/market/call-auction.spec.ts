@@ -8,6 +8,7 @@ import {
   type CallAuctionResult,
 } from '../../src/market/call-auction.js';
 import { largestRemainder } from '../../src/units/integer.js';
+import { sharedFile } from '../support/shared.js';
 import { bruteForceWelfare, naiveAuction } from './naive-auction.js';
 
 const order = (maxPrice: number, maxQuantity: number) =>
@@ -212,21 +213,42 @@ interface CaseOrder {
   qty: number;
 }
 
+/** Published cases whose optimum is a call auction's. */
+const CALL_AUCTION_CASES = new Set(
+  (
+    'gsy-pab-1 gsy-pab-3 gsy-pab-4 gsy-pab-5 gsy-pab-6 gsy-pac-2 gsy-pac-p1 gsy-pac-p2 ' +
+    'gsy-pac-p3 gsy-pac-p5 gsy-pac-floats pym-eq-0 pym-huang-0 pym-huang-3 pym-muda-2 ' +
+    'pym-market-1 pym-welfare-share simply-2pac-fee assume-pac-1 assume-pac-3 lemlab-pda-2 ' +
+    'mcafee-price'
+  ).split(' '),
+);
+
 /**
- * Published cases whose optimum is a call auction's, from the sources they name. Not among them, as
- * another mechanism: two-sided validation, fees by path or percentage or cluster, KPIs, community
- * coefficients and bills, post-delivery settlement, block orders, meshed networks, feeder limits,
- * continuous auctions, equal-share claims, curves, mid-market and supply-demand ratios, bill sharing.
+ * Not among them, as another mechanism: two-sided validation, fees by path or percentage or cluster,
+ * KPIs, community coefficients and bills, post-delivery settlement, block orders, meshed networks,
+ * feeder limits, continuous auctions, equal-share claims, curves, mid-market and supply-demand
+ * ratios, bill sharing.
  */
-const CASES = JSON.parse(
-  readFileSync(new URL('./market-cases.json', import.meta.url), 'utf8'),
-) as MarketCase[];
+const PUBLISHED = sharedFile('vectors/market-cases.json');
+const CASES =
+  PUBLISHED === null
+    ? []
+    : (JSON.parse(readFileSync(PUBLISHED, 'utf8')) as { cases: MarketCase[] }).cases.filter(
+        ({ id }) => CALL_AUCTION_CASES.has(id),
+      );
 
 // Prices and quantities of the cases have up to five decimals; they are scaled to integers.
 const SCALE = 100_000;
 const scaled = (value: number): number => Math.round(value * SCALE);
 
-describe('the published market cases', () => {
+(PUBLISHED === null ? describe.skip : describe)('the published market cases', () => {
+  test('are all there', () => {
+    expect(CASES).toHaveLength(CALL_AUCTION_CASES.size);
+  });
+
+  // Jest refuses an empty table even where it skips.
+  if (CASES.length === 0) return;
+
   test.each(CASES.map((one) => [one.id, one] as const))('%s', (_, { inputs, computed_optimum }) => {
     const fee = scaled(inputs.params?.fee ?? 0);
     const orders = (side: string, rows: CaseOrder[] = []): Bid[] =>
