@@ -88,6 +88,9 @@ function run([tool, ...args]) {
   return new Promise((done, failed) => {
     const child = spawn(process.execPath, [join(ROOT, tool), ...args], {
       cwd: ROOT,
+      // A build is the same whoever asks for it: under another NODE_ENV the pages carry React's
+      // development half.
+      env: { ...process.env, NODE_ENV: 'production' },
       stdio: ['ignore', 2, 2],
     });
     child.once('error', failed);

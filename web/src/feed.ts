@@ -49,7 +49,18 @@ export class Feed {
     this.socket.on('auth_expired', () => void this.authenticate());
     this.socket.on('disconnect', () => this.lost());
     this.socket.on('connect_error', () => this.lost());
+    window.addEventListener('offline', this.unplugged);
+    window.addEventListener('online', this.plugged);
   }
+
+  /** The browser knows at once; the socket would notice only after its next heartbeats. */
+  private readonly unplugged = (): void => {
+    this.socket.disconnect();
+  };
+
+  private readonly plugged = (): void => {
+    this.socket.connect();
+  };
 
   /** What is known now; a new object whenever it changed. */
   readonly current = (): FeedView => this.view;
@@ -62,6 +73,8 @@ export class Feed {
   close(): void {
     window.clearTimeout(this.comeBack);
     window.clearTimeout(this.gathering);
+    window.removeEventListener('offline', this.unplugged);
+    window.removeEventListener('online', this.plugged);
     this.listeners.clear();
     this.socket.removeAllListeners();
     this.socket.close();

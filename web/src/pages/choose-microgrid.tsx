@@ -1,5 +1,5 @@
 /** For a grant that is not bound to one microgrid: which one to look at. */
-import { useState, type FormEvent, type ReactNode } from 'react';
+import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import type { Page } from '../answers.js';
 import type { Api } from '../api.js';
 import { Loaded } from '../panels/panel.js';
@@ -15,6 +15,11 @@ export function ChooseMicrogrid({ api, role }: ChooseMicrogridProps): ReactNode 
   const operated = useResource(role === 'operator' ? 'operated' : null, (signal) =>
     api.get<Page<{ microgrid: string; name: string }>>('/v1/operator/microgrids', signal),
   );
+  const only = operated.data?.items.length === 1 ? operated.data.items[0]!.microgrid : null;
+  useEffect(() => {
+    // Replaced, so that Back does not lead to a choice without a choice.
+    if (only !== null) window.location.replace(`#/${role}/${only}`);
+  }, [only, role]);
   return (
     <div className="within sheet">
       <div className="choose" data-testid="choose-microgrid">

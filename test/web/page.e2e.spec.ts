@@ -1,0 +1,240 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { hasProgram } from '../support/require.js';
+
+/** The pages in a real browser, on the street that `npm start` runs. */
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find((name) => hasProgram(name));
+
+interface Login {
+  user: string;
+  password: string;
+  role: string;
+}
+
+const DESKTOP = { viewport: { width: 1280, height: 900 } };
+const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
+
+(CHROMIUM ? describe : describe.skip)('the pages', () => {
+  let dataDir = '';
+  let street: ChildProcess;
+  let url = '';
+  let people: Login[] = [];
+  let browser: Browser;
+
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'neighborwatt-page-'));
+    street = startStreet(dataDir);
+    const { httpPort } = await untilJson<{ httpPort: number }>(join(dataDir, 'service.json'));
+    url = `http://localhost:${httpPort}`;
+    ({ people } = await untilJson<{ people: Login[]; ready: boolean }>(
+      join(dataDir, 'demo-logins.json'),
+      ({ ready }) => ready,
+    ));
+    browser = await chromium.launch({
+      executablePath: `/usr/bin/${CHROMIUM}`,
+      args: [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+  }, 180_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    const ended = new Promise((resolve) => street.once('exit', resolve));
+    street.kill('SIGTERM');
+    await ended;
+    await rm(dataDir, { recursive: true, force: true });
+  }, 60_000);
+
+  /** A page on which nothing may go wrong unnoticed. */
+  async function open(options: BrowserContextOptions = DESKTOP): Promise<Page> {
+    const context = await browser.newContext({ ...options, bypassCSP: false });
+    const page = await context.newPage();
+    await page.goto(url);
+    return page;
+  }
+
+  async function logIn(page: Page, user: string): Promise<void> {
+    const login = people.find((one) => one.user === user)!;
+    await page.getByTestId(`demo-${user}`).click();
+    await page.locator('[name=password]').fill(login.password);
+    await page.getByTestId('log-in').getByRole('button', { name: 'Log in' }).click();
+  }
+
+  test('a household sees trades within a minute, its power, its energy and its money', async () => {
+    const page = await open();
+    await logIn(page, 'ash');
+    await page.getByTestId('live-power').waitFor();
+    await page.getByTestId('tape-trade').first().waitFor({ timeout: 60_000 });
+    expect(await page.getByTestId('tape-trade').first().innerText()).toMatch(/Wh/);
+    await page.getByTestId('settlement').first().waitFor();
+    expect(await page.getByTestId('microgrid-name').innerText()).toBe('Arbor Street');
+    expect(await page.getByTestId('feed-status').innerText()).toBe('Live');
+    expect(await page.getByTestId('live-sentence').innerText()).toMatch(/kW|W/);
+    expect(await page.getByTestId('slot-clock').isVisible()).toBe(true);
+    expect(await page.getByTestId('price-chart').getAttribute('aria-label')).toMatch(/\d/);
+    expect(await page.getByTestId('energy-used-total').innerText()).toMatch(/^[\d.,]+\s?k?Wh$/);
+    expect(await page.getByTestId('available').locator('data').getAttribute('value')).toMatch(
+      /^-?\d+$/,
+    );
+    // What the page says was settled is what the interface says.
+    const shown = await page
+      .getByTestId('settlement')
+      .last()
+      .locator('time')
+      .first()
+      .getAttribute('datetime');
+    expect(Number.isNaN(Date.parse(shown ?? ''))).toBe(false);
+    await page.context().close();
+  }, 120_000);
+
+  test('limits are explained, refused where they make no sense, and kept', async () => {
+    const page = await open();
+    await logIn(page, 'birch');
+    const sellAbove = page.locator('[name=sell-above]');
+    await sellAbove.fill('0.1234567');
+    expect(await page.getByRole('button', { name: 'Save limits' }).isDisabled()).toBe(true);
+    await expectText(page, 'panel-limits', /six|decimal|digits/i);
+    await sellAbove.fill('0.11');
+    await page.locator('[name=buy-below]').fill('0.25');
+    await expectText(page, 'sell-above-words', /0\.11/);
+    await page.getByRole('button', { name: 'Save limits' }).click();
+    await expectText(page, 'limits-said', /\S/);
+    await page.reload();
+    await page.getByTestId('live-power').waitFor();
+    await expect(sellAbove.inputValue()).resolves.toBe('0.11');
+    await page.context().close();
+  }, 60_000);
+
+  test('a wrong password is said, and nothing else', async () => {
+    const page = await open();
+    await page.locator('[name=user]').fill('ash');
+    await page.locator('[name=password]').fill('not the password');
+    await page.getByTestId('log-in').getByRole('button', { name: 'Log in' }).click();
+    await expectText(page, 'log-in-problem', /\S/);
+    await page.context().close();
+  }, 30_000);
+
+  test('everything can be reached by keyboard', async () => {
+    const page = await open();
+    const login = people.find(({ user }) => user === 'cedar')!;
+    await page.locator('[name=user]').focus();
+    await page.keyboard.type(login.user);
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(login.password);
+    await page.keyboard.press('Enter');
+    await page.getByTestId('live-power').waitFor();
+    const reached = new Set<string>();
+    for (let step = 0; step < 40; step += 1) {
+      await page.keyboard.press('Tab');
+      const name = await page.evaluate(
+        `(document.activeElement?.getAttribute('name') ?? document.activeElement?.textContent ?? '').trim()`,
+      );
+      reached.add(String(name));
+    }
+    for (const wanted of ['Log out', 'sell-above', 'buy-below', 'Save limits']) {
+      expect([...reached]).toContain(wanted);
+    }
+    await page.context().close();
+  }, 60_000);
+
+  test.each(['light', 'dark'] as const)(
+    'has no accessibility fault and fits a phone (%s)',
+    async (colorScheme) => {
+      const page = await open({ ...PHONE, colorScheme, reducedMotion: 'reduce' });
+      await expectAccessible(page);
+      await logIn(page, 'elm');
+      await page.getByTestId('settlement').first().waitFor({ timeout: 60_000 });
+      await expectAccessible(page);
+      const overflow = await page.evaluate(
+        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+      );
+      expect(overflow).toBe(0);
+      await page.context().close();
+    },
+    120_000,
+  );
+
+  test.each(['operator', 'regulator'])(
+    '%s has a page of their own',
+    async (role) => {
+      const page = await open();
+      await logIn(page, role);
+      if (role === 'operator') await page.getByTestId('overview').waitFor();
+      else await page.getByTestId('ask-efficiency').click();
+      if (role === 'regulator') {
+        // Nobody was settled in the month before the demo's first day: the refusal says so.
+        await page.getByTestId('refusal').waitFor();
+        expect(await page.getByTestId('refusal').getAttribute('data-code')).toBe('too_few_households');
+      }
+      await expectAccessible(page);
+      await page.context().close();
+    },
+    60_000,
+  );
+
+  test('a lost connection is said, and the feed goes on without a gap', async () => {
+    const page = await open();
+    await logIn(page, 'hazel');
+    await page.getByTestId('settlement').first().waitFor({ timeout: 60_000 });
+    await page.context().setOffline(true);
+    await page.getByTestId('offline').waitFor({ timeout: 60_000 });
+    await page.context().setOffline(false);
+    await page.getByTestId('offline').waitFor({ state: 'detached', timeout: 60_000 });
+    await expectText(page, 'feed-status', /Live/);
+    await page.context().close();
+  }, 180_000);
+});
+
+function startStreet(dataDir: string): ChildProcess {
+  return spawn(process.execPath, ['scripts/run.mjs', 'start', '--seconds-per-slot', '4'], {
+    cwd: ROOT,
+    env: { ...process.env, DATA_DIR: dataDir, HTTP_PORT: '0', MQTT_PORT: '0', NODE_OPTIONS: '' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+async function untilJson<T>(file: string, good: (value: T) => boolean = () => true): Promise<T> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const text = await readFile(file, 'utf8').catch(() => null);
+    const value = text === null ? null : (JSON.parse(text) as T);
+    if (value !== null && good(value)) return value;
+    await sleep(250);
+  }
+  throw new Error(`${file} was not written`);
+}
+
+async function expectText(page: Page, testId: string, pattern: RegExp): Promise<void> {
+  const element = page.getByTestId(testId);
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    if (pattern.test(await element.innerText().catch(() => ''))) return;
+    await sleep(100);
+  }
+  expect(await element.innerText()).toMatch(pattern);
+}
+
+/** WCAG 2.1 A and AA as axe-core judges them, contrast included. */
+async function expectAccessible(page: Page): Promise<void> {
+  await page.evaluate(await readFile(AXE, 'utf8'));
+  const violations = await page.evaluate(`axe
+    .run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })
+    .then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`);
+  expect(violations).toEqual([]);
+}
