@@ -86,7 +86,12 @@ export class HouseholdController {
         ...row,
         currency: microgrid.currency,
         savedMicro: row.netMicro - row.tariffMicro,
-        neighbors: (neighbors.get(row.slot) ?? []).map(({ slot: _, ...neighbor }) => neighbor),
+        neighbors: (neighbors.get(row.slot) ?? []).map(({ alias, side, energyWh, micro }) => ({
+          alias,
+          side,
+          energyWh,
+          micro,
+        })),
       }),
     );
   }

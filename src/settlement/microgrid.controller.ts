@@ -77,32 +77,34 @@ export class MicrogridController {
     const { microgridId, timeZone } = await findMicrogrid(this.parties, this.database, id);
     const { limit, after } = parsePage(query);
     const { from, to } = parse(RANGE, query);
-    const rows = await this.database.query<SlotRow & { reason: string | null }>(
-      store.SLOTS_BETWEEN,
-      [
-        microgridId,
-        from ?? null,
-        to ?? null,
-        after === null ? null : parse(instant, after),
-        limit + 1,
-      ],
-    );
+    const rows = await this.database.query<SlotRow>(store.SLOTS_BETWEEN, [
+      microgridId,
+      from ?? null,
+      to ?? null,
+      after === null ? null : parse(instant, after),
+      limit + 1,
+    ]);
     const [newest, oldest] = [rows.at(0)?.slotEnd, rows.at(-1)?.slot];
     const versions =
       newest !== undefined && oldest !== undefined
         ? await this.parties.tariffsBetween(this.database, microgridId, oldest, newest)
         : [];
-    // Why a slot is quarantined is for its operator.
     return pageOf(
       rows,
       limit,
       ({ slot }) => slot,
-      ({ reason: _, ...slot }): SlotRow & { tariff: Tariff } => ({
-        ...slot,
-        tariff: tariffIn(versions, timeZone, slot.slot),
+      (row): SlotRow & { tariff: Tariff } => ({
+        ...shown(row),
+        tariff: tariffIn(versions, timeZone, row.slot),
       }),
     );
   }
+}
+
+/** Why a slot is quarantined is for its operator. */
+function shown(row: SlotRow): SlotRow {
+  const { slot, slotEnd, status, clearingPriceMicroPerKwh, tradedWh, revision } = row;
+  return { slot, slotEnd, status, clearingPriceMicroPerKwh, tradedWh, revision };
 }
 
 /** @throws Problem 404 when there is none */
