@@ -1,6 +1,4 @@
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Sql } from '../database/database.service.js';
 import { CompactRange, leafHash } from '../transparency/merkle-tree.js';
@@ -182,9 +180,9 @@ export class LedgerService {
     const [counts] = await sql.query<Omit<JournalSummary, 'journalSha256'>>(store.COUNTS, [
       microgridId,
     ]);
-    const hash = sha256.create();
+    const hash = createHash('sha256');
     for await (const { bytes } of this.bodies(sql, microgridId)) hash.update(bytes);
-    return { ...counts!, journalSha256: bytesToHex(hash.digest()) };
+    return { ...counts!, journalSha256: hash.digest('hex') };
   }
 
   /** The canonical bytes of all records in sequence. */

@@ -15,11 +15,15 @@ export const READ_HEAD = `
 export const READ_HEADS = `
   SELECT microgrid_id AS "microgridId", sequence FROM journal_head ORDER BY microgrid_id`;
 
+/** Nearly all accounts are open already: to look first is cheaper than to meet a conflict a row. */
 export const OPEN_ACCOUNTS = `
   INSERT INTO account (microgrid_id, account_id, asset, limited, credit_limit)
-  SELECT $1, account, asset, limited, credit_limit
+  SELECT $1::text, account, asset, limited, credit_limit
   FROM unnest($2::text[], $3::text[], $4::boolean[], $5::bigint[])
     AS opened (account, asset, limited, credit_limit)
+  WHERE NOT EXISTS (
+    SELECT FROM account known
+    WHERE known.microgrid_id = $1::text AND known.account_id = opened.account)
   ON CONFLICT DO NOTHING
   RETURNING account_id AS "accountId"`;
 

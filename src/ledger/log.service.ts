@@ -8,13 +8,20 @@ import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config.js';
 import type { Sql } from '../database/database.service.js';
 import { signCheckpoint } from '../transparency/checkpoint.js';
-import { inclusionProof, treeRoot, type HashReader } from '../transparency/merkle-proof.js';
+import {
+  consistencyProof,
+  inclusionProof,
+  verifyConsistency,
+  type HashReader,
+} from '../transparency/merkle-proof.js';
 import { CompactRange } from '../transparency/merkle-tree.js';
 import {
   ALGORITHM,
   ed25519Signer,
   formatVerifierKey,
+  parseNote,
   verifierKeyOf,
+  type NoteSigner,
   type SignerKey,
 } from '../transparency/signed-note.js';
 import {
@@ -31,6 +38,12 @@ export interface SignedCheckpoint {
   note: string;
 }
 
+/** A log's key, and what signs with it. */
+interface LogSigner {
+  key: SignerKey;
+  noteSigner: NoteSigner;
+}
+
 /**
  * Signs what the journal has committed and serves the log's public files. Keys are derived from one
  * seed outside the database: whoever copies the database cannot sign for its logs.
@@ -38,7 +51,7 @@ export interface SignedCheckpoint {
 @Injectable()
 export class LogService {
   private readonly seed: Uint8Array;
-  private readonly signers = new Map<string, SignerKey>();
+  private readonly signers = new Map<string, LogSigner>();
 
   constructor(@Inject(SETTINGS) private readonly settings: Settings) {
     this.seed = readOrMakeSeed(settings.dataDir);
@@ -51,7 +64,7 @@ export class LogService {
 
   /** The log's verifier key in C2SP form. */
   verifierKey(microgridId: string): string {
-    return formatVerifierKey(verifierKeyOf(this.signer(microgridId)));
+    return formatVerifierKey(verifierKeyOf(this.signer(microgridId).key));
   }
 
   /** A C2SP tlog-policy that trusts the log alone. */
@@ -71,13 +84,14 @@ export class LogService {
     );
     if (!head || head.sequence === 0) return null;
     const latest = await this.latestCheckpoint(sql, microgridId);
+    if (latest) this.assertOwn(microgridId, latest);
     if (latest?.size === head.sequence) return latest;
     const range = CompactRange.fromBytes(head.sequence, head.logEdge);
     if (latest) await this.assertExtends(sql, microgridId, latest, range);
     const root = range.root();
     const note = signCheckpoint(
       { origin: this.origin(microgridId), size: range.size, root, extensions: [] },
-      [ed25519Signer(this.signer(microgridId))],
+      [this.signer(microgridId).noteSigner],
     );
     await sql.query(store.INSERT_CHECKPOINT, [microgridId, range.size, Buffer.from(root), note]);
     return { size: range.size, root, note };
@@ -129,17 +143,33 @@ export class LogService {
     return hashes?.length === 32 * path.width ? hashes : null;
   }
 
+  /** Another instance of the same database must sign with the same key. @throws Error otherwise */
+  private assertOwn(microgridId: string, { note }: SignedCheckpoint): void {
+    const { name, keyId } = this.signer(microgridId).noteSigner;
+    if (parseNote(note).signatures.some((one) => one.name === name && one.keyId === keyId)) return;
+    throw new Error(
+      `the log of ${microgridId} was signed with another key: LOG_ORIGIN and DATA_DIR/keys/log.seed must be those of the instance that began it`,
+    );
+  }
+
   private async assertExtends(
     sql: Sql,
     microgridId: string,
     signed: SignedCheckpoint,
     range: CompactRange,
   ): Promise<void> {
-    const root =
-      signed.size > range.size
-        ? null
-        : await treeRoot(signed.size, this.hashReader(sql, microgridId, range.size));
-    if (root === null || !Buffer.from(root).equals(signed.root)) {
+    const read = this.hashReader(sql, microgridId, range.size);
+    // The proof comes from the tiles and the new root from the head: both must fit what was signed.
+    const extended =
+      signed.size <= range.size &&
+      verifyConsistency({
+        oldSize: signed.size,
+        newSize: range.size,
+        oldRoot: signed.root,
+        newRoot: range.root(),
+        proof: await consistencyProof(signed.size, range.size, read),
+      });
+    if (!extended) {
       throw new Error(
         `the log of ${microgridId} does not extend its checkpoint of size ${signed.size}`,
       );
@@ -157,7 +187,7 @@ export class LogService {
     });
   }
 
-  private signer(microgridId: string): SignerKey {
+  private signer(microgridId: string): LogSigner {
     let signer = this.signers.get(microgridId);
     if (!signer) {
       const name = this.origin(microgridId);
@@ -168,7 +198,8 @@ export class LogService {
         utf8ToBytes(`neighborwatt/log/v1\n${name}`),
         32,
       );
-      signer = { name, algorithm: ALGORITHM.ed25519, seed };
+      const key: SignerKey = { name, algorithm: ALGORITHM.ed25519, seed };
+      signer = { key, noteSigner: ed25519Signer(key) };
       this.signers.set(microgridId, signer);
     }
     return signer;

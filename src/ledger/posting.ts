@@ -27,8 +27,9 @@ export interface Hold {
  * @param transfers in posting order; a resolution may name a hold of the same batch
  * @param holds the earlier, still unresolved holds that `transfers` resolve, by id
  * @returns changes sorted by account id
- * @throws Error when a resolution names no open hold, differs from it, or exceeds it, and when an
- *   account would hold two assets: a broken invariant of the caller, not an expected outcome
+ * @throws Error when an amount is not positive (or that of a void not zero), when a resolution names
+ *   no open hold, differs from it, or exceeds it, and when an account would hold two assets: a broken
+ *   invariant of the caller, not an expected outcome
  */
 export function accountChanges(
   transfers: readonly StoredTransfer[],
@@ -56,6 +57,9 @@ export function accountChanges(
   };
   for (const transfer of transfers) {
     if (transfer.debit === transfer.credit) throw new Error(`transfer ${transfer.id} to itself`);
+    if (transfer.state === 'void' ? transfer.amount !== 0 : transfer.amount <= 0) {
+      throw new Error(`transfer ${transfer.id} is ${transfer.state} with ${transfer.amount}`);
+    }
     const debit = changeOf(transfer.debit, transfer.asset);
     const credit = changeOf(transfer.credit, transfer.asset);
     if (transfer.state === 'pending') {

@@ -1,7 +1,6 @@
-import { hmac } from '@noble/hashes/hmac.js';
-import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { merkleRoot } from '../transparency/merkle-tree.js';
+import { hmacSha256, sha256 } from '../transparency/sha256.js';
 import { canonicalJson, type Json, type JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
 import type { AccountTerms } from './accounts.js';
@@ -164,9 +163,9 @@ export function fieldSalts(
   sequence: number,
   names: readonly string[],
 ): Uint8Array[] {
-  const recordSalt = hmac(sha256, holderKey, utf8ToBytes(`neighborwatt/record/v1\n${sequence}`));
-  const keyed = hmac.create(sha256, recordSalt);
-  return names.map((name) => keyed.clone().update(utf8ToBytes(name)).digest());
+  const recordSalt = hmacSha256(holderKey)(utf8ToBytes(`neighborwatt/record/v1\n${sequence}`));
+  const saltOf = hmacSha256(recordSalt);
+  return names.map((name) => saltOf(utf8ToBytes(name)));
 }
 
 /** The input of a field's leaf: salt, then name and value, each behind its length (u16, u32 BE). */

@@ -99,12 +99,26 @@ export class MarketService {
     };
   }
 
-  /** The first slot that still has open orders; null when there are none. */
-  async earliestOpenSlot(sql: Sql, microgridId: string): Promise<Instant | null> {
+  /** The first slot that still has open orders, those `except` aside; null when there are none. */
+  async earliestOpenSlot(
+    sql: Sql,
+    microgridId: string,
+    except: readonly Instant[] = [],
+  ): Promise<Instant | null> {
     const [row] = await sql.query<{ slotStart: Instant | null }>(store.EARLIEST_OPEN_SLOT, [
       microgridId,
+      except,
     ]);
     return row?.slotStart ?? null;
+  }
+
+  /** Whether orders of the slot still wait for its gate. */
+  async hasOpenOrders(sql: Sql, microgridId: string, slotStart: Instant): Promise<boolean> {
+    const [row] = await sql.query<{ open: boolean }>(store.HAS_OPEN_ORDERS, [
+      microgridId,
+      slotStart,
+    ]);
+    return row!.open;
   }
 
   /** Orders ever placed. */

@@ -138,7 +138,12 @@ export const SET_LIMITS = `
 
 export const EARLIEST_OPEN_SLOT = `
   SELECT min(slot_start) AS "slotStart" FROM market_order
-  WHERE microgrid_id = $1 AND status = 'open'`;
+  WHERE microgrid_id = $1 AND status = 'open' AND slot_start <> ALL ($2::timestamptz[])`;
+
+export const HAS_OPEN_ORDERS = `
+  SELECT EXISTS (
+    SELECT FROM market_order
+    WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open') AS open`;
 
 export const ORDER_COUNT = `
   SELECT count(*)::bigint AS orders FROM market_order WHERE microgrid_id = $1`;

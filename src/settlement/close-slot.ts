@@ -269,7 +269,7 @@ function settlementOf(
 function withUtility(surplusWh: number, tariff: SlotTerms['tariff']): number {
   return surplusWh >= 0
     ? costMicro(surplusWh, tariff.feedInMicroPerKwh)
-    : -costMicro(-surplusWh, tariff.retailMicroPerKwh);
+    : 0 - costMicro(-surplusWh, tariff.retailMicroPerKwh);
 }
 
 /** Section 5 and 7 in sums over the microgrid, and each battery's balance. */

@@ -119,7 +119,7 @@ export class SettlementOperatorController {
         throw new Problem(
           409,
           outcome,
-          'The wallet does not hold that much beyond its holds and credit. Pay out less.',
+          'The wallet does not have that much beyond its holds. Pay out less.',
         );
     }
   }

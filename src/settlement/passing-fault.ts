@@ -8,13 +8,16 @@ export function isPassing(error: unknown): boolean {
   );
   return (
     codes.some((code) => typeof code === 'string' && PASSING.test(code)) ||
-    /connection terminated|connection timeout|pool is (ending|closed)|Cannot use a pool/i.test(
-      error instanceof Error ? error.message : '',
-    )
+    (error instanceof Error && FROM_THE_DRIVER.test(error.message))
   );
 }
 
 // PostgreSQL's classes: connection, transaction rollback, resources, operator intervention, system;
-// then what the operating system says of a socket.
+// then a lock or a transaction that took too long, and what the operating system says of a socket.
 const PASSING =
-  /^(08|40|53|57|58)...$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+  /^(08|40|53|57|58)...$|^(25P0[34]|55P03)$|^(ECONN(REFUSED|RESET|ABORTED)|E(HOST|NET)UNREACH|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+
+// What pg and its pool say without a code; `not queryable` where a connection was lost between two
+// statements.
+const FROM_THE_DRIVER =
+  /connection terminated|connection timeout|not queryable|timeout exceeded when trying to connect|pool is (ending|closed)|Cannot use a pool/i;

@@ -11,7 +11,7 @@ import {
   SYSTEM,
   walletOf,
 } from '../ledger/accounts.js';
-import { LedgerService, LimitExceeded } from '../ledger/ledger.service.js';
+import { LedgerService } from '../ledger/ledger.service.js';
 import { LogService } from '../ledger/log.service.js';
 import { walletTerms } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
@@ -148,7 +148,10 @@ export class SettlementService {
     };
   }
 
-  /** Books money that came in from outside, or goes out. A repeat with the same reference is harmless. */
+  /**
+   * Books money that came in from outside, or goes out. A repeat with the same reference is harmless.
+   * Credit is for energy: only what a wallet has and no hold needs can be paid out.
+   */
   async deposit(
     microgrid: Microgrid,
     household: Household,
@@ -160,46 +163,46 @@ export class SettlementService {
     const [debit, credit] =
       request.direction === 'deposit' ? [SYSTEM.bank, wallet] : [wallet, SYSTEM.bank];
     const cause = `deposit/${householdId}/${referenceHash(request.reference)}`;
-    try {
-      return await this.database.transaction(async (sql) => {
-        await this.ledger.lock(sql, microgridId);
-        const earlier = await this.ledger.recordOfCause(sql, microgridId, cause);
-        if (earlier) {
-          const { direction, amountMicro } = earlier.facts;
-          return direction === request.direction && amountMicro === request.amountMicro
-            ? 'already_booked'
-            : 'other_deposit';
-        }
-        await this.ledger.append(
-          sql,
-          microgridId,
-          [
-            {
-              kind: 'deposit',
-              at: await this.clock.now(sql),
-              cause,
-              keyHolder: householdId,
-              households: [householdId],
-              facts: { household: householdId, currency, ...request },
-              transfers: [
-                {
-                  debit,
-                  credit,
-                  asset: currency,
-                  amount: request.amountMicro,
-                  code: request.direction,
-                },
-              ],
-            },
-          ],
-          [walletTerms(microgrid, household)],
-        );
-        return 'booked';
-      });
-    } catch (error) {
-      if (error instanceof LimitExceeded) return 'exceeds_balance';
-      throw error;
-    }
+    return this.database.transaction(async (sql) => {
+      await this.ledger.lock(sql, microgridId);
+      const earlier = await this.ledger.recordOfCause(sql, microgridId, cause);
+      if (earlier) {
+        const { direction, amountMicro } = earlier.facts;
+        return direction === request.direction && amountMicro === request.amountMicro
+          ? 'already_booked'
+          : 'other_deposit';
+      }
+      if (request.direction === 'payout') {
+        const balance = (await this.ledger.balances(sql, microgridId, [wallet])).get(wallet);
+        const free = balance ? availableBalance({ ...balance, creditLimit: 0 }) : 0;
+        if (free < request.amountMicro) return 'exceeds_balance';
+      }
+      await this.ledger.append(
+        sql,
+        microgridId,
+        [
+          {
+            kind: 'deposit',
+            at: await this.clock.now(sql),
+            cause,
+            keyHolder: householdId,
+            households: [householdId],
+            facts: { household: householdId, currency, ...request },
+            transfers: [
+              {
+                debit,
+                credit,
+                asset: currency,
+                amount: request.amountMicro,
+                code: request.direction,
+              },
+            ],
+          },
+        ],
+        [walletTerms(microgrid, household)],
+      );
+      return 'booked';
+    });
   }
 
   /** The figures of a whole microgrid, for operators and for the summary of a replay. */

@@ -30,7 +30,7 @@ export const GATE_CLOSED = `
   ON CONFLICT (microgrid_id, slot_start) DO UPDATE SET
     clearing_price_micro_per_kwh = excluded.clearing_price_micro_per_kwh,
     traded_wh = excluded.traded_wh, gate_sequence = excluded.gate_sequence
-  WHERE slot.status = 'gate-closed'`;
+  WHERE slot.status <> 'closed'`;
 
 /** The price of the gate stays where the close cleared nothing itself. */
 export const SLOT_CLOSED = `

@@ -34,6 +34,8 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
   private stopped = false;
+  /** Gates that threw since the start; tried again with the next start, or when released. */
+  private readonly stuckGates = new Map<string, Set<Instant>>();
 
   constructor(
     @Inject(SETTINGS) private readonly settings: Settings,
@@ -77,6 +79,9 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
    * @throws the fault, when it throws again
    */
   async release(microgrid: Microgrid, slotStart: Instant): Promise<boolean> {
+    if (await this.market.hasOpenOrders(this.database, microgrid.microgridId, slotStart)) {
+      await this.closeGate(microgrid, slotStart);
+    }
     const closed = await this.closing.close(microgrid, slotStart);
     if (closed) await this.logs.sign(this.database, microgrid.microgridId);
     return closed;
@@ -127,15 +132,17 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
 
   private async settle(microgrid: Microgrid, now: Instant): Promise<void> {
     const { microgridId } = microgrid;
+    let isSigned = false;
     for (
       let due = await this.nextDue(microgrid, now);
       due && !this.stopped;
       due = await this.nextDue(microgrid, now)
     ) {
-      if (due.what === 'gate') await this.closeGate(microgrid, due.slotStart);
-      else await this.closeInTurn(microgrid, due.slotStart);
+      if (due.what === 'gate') await this.closeGateInTurn(microgrid, due.slotStart);
+      isSigned = due.what === 'close' && (await this.closeInTurn(microgrid, due.slotStart));
     }
-    await this.logs.sign(this.database, microgridId);
+    // Orders, enrolments and corrections write records too.
+    if (!isSigned) await this.logs.sign(this.database, microgridId);
   }
 
   /** The earliest gate or close that is due; a gate goes before a close of the same instant. */
@@ -148,7 +155,10 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
 
   private async nextGate(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
     if (microgrid.mechanism !== 'call-auction') return null;
-    const slotStart = await this.market.earliestOpenSlot(this.database, microgrid.microgridId);
+    const { microgridId } = microgrid;
+    const slotStart = await this.market.earliestOpenSlot(this.database, microgridId, [
+      ...(this.stuckGates.get(microgridId) ?? []),
+    ]);
     if (slotStart === null) return null;
     const dueMillis = parseInstant(slotStart) - microgrid.gateClosureSeconds * 1000;
     return dueMillis <= nowMillis ? { what: 'gate', slotStart, dueMillis } : null;
@@ -172,6 +182,17 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
     return complete ? { what: 'close', slotStart, dueMillis: endMillis } : null;
   }
 
+  /** A gate that throws keeps its orders and holds; its slot is set aside when it would close. */
+  private async closeGateInTurn(microgrid: Microgrid, slotStart: Instant): Promise<void> {
+    const { microgridId } = microgrid;
+    await this.closeGate(microgrid, slotStart).catch((error: unknown) => {
+      if (isPassing(error)) throw error;
+      this.log.error(`The gate of ${slotStart} in ${microgridId} is stuck: ${messageOf(error)}`);
+      const stuck = this.stuckGates.get(microgridId) ?? new Set();
+      this.stuckGates.set(microgridId, stuck.add(slotStart));
+    });
+  }
+
   private async closeGate(microgrid: Microgrid, slotStart: Instant): Promise<void> {
     const { microgridId, slotMinutes, gateClosureSeconds } = microgrid;
     const startMillis = parseInstant(slotStart);
@@ -191,18 +212,21 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
     });
   }
 
-  /** What late readings changed is put right first, so that the slot starts from true borders. */
-  private async closeInTurn(microgrid: Microgrid, slotStart: Instant): Promise<void> {
+  /**
+   * What late readings changed is put right first, so that the slot starts from true borders.
+   * @returns whether this closed it and signed the journal behind it
+   */
+  private async closeInTurn(microgrid: Microgrid, slotStart: Instant): Promise<boolean> {
     const { microgridId } = microgrid;
     await this.correction.correctDue(microgrid, slotStart);
-    try {
-      if (await this.closing.close(microgrid, slotStart)) {
-        await this.logs.sign(this.database, microgridId);
-      }
-    } catch (error) {
+    const closed = await this.closing.close(microgrid, slotStart).catch(async (error: unknown) => {
       if (isPassing(error)) throw error;
       await this.quarantine(microgrid, slotStart, error);
-    }
+      return false;
+    });
+    // A log that cannot be signed is no fault of the slot, which stays closed.
+    if (closed) await this.logs.sign(this.database, microgridId);
+    return closed;
   }
 
   /** Sets a slot aside that cannot be closed, so that it stops neither the next ones nor the service. */
@@ -214,9 +238,12 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
     const { microgridId, slotMinutes } = microgrid;
     const slotEnd = formatInstant(parseInstant(slotStart) + slotMinutes * 60_000);
     const reason = messageOf(error).slice(0, 1000);
-    this.log.error(`Slot ${slotStart} of ${microgridId} is quarantined: ${reason}`);
     await this.database.transaction(async (sql) => {
       const head = await this.ledger.lock(sql, microgridId);
+      const [known] = await sql.query<{ status: string }>(store.SLOT, [microgridId, slotStart]);
+      // Another instance has closed it meanwhile, or has set it aside.
+      if (known && known.status !== 'gate-closed') return;
+      this.log.error(`Slot ${slotStart} of ${microgridId} is quarantined: ${reason}`);
       await sql.query(store.SLOT_QUARANTINED, [microgridId, slotStart, slotEnd, reason]);
       await this.ledger.append(sql, microgridId, [
         {

@@ -51,6 +51,9 @@ export class SlotClosingService {
       await this.ledger.lock(sql, microgridId);
       const [known] = await sql.query<{ status: string }>(store.SLOT, [microgridId, slotStart]);
       if (known?.status === 'closed') return false;
+      if (await this.market.hasOpenOrders(sql, microgridId, slotStart)) {
+        throw new Error('its gate has not been closed: orders are still open');
+      }
       const terms = await this.termsOf(sql, microgrid, slotStart);
       const { households, meters } = await this.parties.members(sql, microgridId, slotStart);
       const registers = await this.registersOf(sql, terms, meters);

@@ -1,6 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { MalformedError } from './bytes.js';
+import { sha256 } from './sha256.js';
 
 /**
  * The append-only tree of RFC 6962 (RFC 9162 2.1) over SHA-256, held as its right edge: the roots

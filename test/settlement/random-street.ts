@@ -1,0 +1,193 @@
+import fc from 'fast-check';
+import { numberTrades, type MatchedTrade, type Trade } from '../../src/market/trade.js';
+import { measure, type Measurement } from '../../src/metering/measurement.js';
+import type { Lot } from '../../src/settlement/claims.js';
+import type { SlotHousehold, SlotInput, SlotTerms } from '../../src/settlement/close-slot.js';
+import { metersOf } from './check-scenario.js';
+import type { NaiveHousehold } from './naive-slot.js';
+
+/** Streets as they might be on any day, small enough that every Wh can be followed. */
+export interface RandomStreet {
+  /** As the meters have it. */
+  homes: NaiveHousehold[];
+  input: SlotInput;
+}
+
+export const SLOT = '2026-06-01T12:00:00Z';
+
+const wh = fc.oneof({ weight: 1, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.nat(40) });
+const none = fc.constant(0);
+const lotsArbitrary: fc.Arbitrary<Lot[]> = fc
+  .array(
+    fc.tuple(
+      fc.nat(3),
+      fc.constantFrom('own', 'neighbor', 'grid'),
+      fc.integer({ min: 1, max: 20 }),
+    ),
+    {
+      maxLength: 4,
+    },
+  )
+  .map((lots) =>
+    lots
+      .map(([hour, source, energyWh]): Lot => ({
+        chargedIn: `2026-06-01T0${hour}:00:00Z`,
+        source: source as Lot['source'],
+        energyWh,
+      }))
+      .sort((a, b) => (a.chargedIn < b.chargedIn ? -1 : 1)),
+  );
+
+const homeArbitrary = fc
+  .tuple(fc.boolean(), fc.boolean(), fc.boolean())
+  .chain(([pv, battery, bothWays]) =>
+    fc.record({
+      importWh: wh,
+      // Most households do not take and give in one slot.
+      exportWh: bothWays ? wh : none,
+      generatedWh: pv ? wh : fc.constant(null),
+      chargedWh: battery ? wh : none,
+      dischargedWh: battery ? wh : none,
+      usableWh: battery ? fc.integer({ min: 1, max: 60 }) : none,
+      lots: battery ? lotsArbitrary : fc.constant([]),
+      swapped: fc.boolean(),
+    }),
+  )
+  .map(({ swapped, ...home }) =>
+    swapped ? { ...home, importWh: home.exportWh, exportWh: home.importWh } : home,
+  );
+
+const limit = fc.option(fc.integer({ min: 0, max: 400_000 }), { freq: 3 });
+const walletArbitrary = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(1_000_000_000) },
+  { weight: 1, arbitrary: fc.nat(20_000) },
+);
+
+const termsArbitrary = (mechanism: SlotTerms['mechanism']): fc.Arbitrary<SlotTerms> =>
+  fc
+    .record({
+      feedIn: fc.nat(200_000),
+      spread: fc.nat(300_000),
+      fee: fc.oneof(fc.constant(0), fc.nat(100_000)),
+      kThousandths: fc.nat(1000),
+      pricing: fc.constantFrom('clearing' as const, 'mid-market' as const),
+    })
+    .map(({ feedIn, spread, fee, kThousandths, pricing }) => ({
+      microgridId: 'street',
+      slot: SLOT,
+      slotEnd: '2026-06-01T12:15:00Z',
+      currency: 'EUR',
+      mechanism,
+      pricing,
+      kThousandths,
+      tariff: {
+        retailMicroPerKwh: feedIn + spread,
+        feedInMicroPerKwh: feedIn,
+        gridFeeMicroPerKwh: fee,
+      },
+    }));
+
+/** Under `metered`: the market is made at close. */
+export const meteredStreet: fc.Arbitrary<RandomStreet> = fc
+  .tuple(termsArbitrary('metered'), fc.array(houseArbitrary(), { minLength: 1, maxLength: 6 }))
+  .map(([terms, houses]) => {
+    const named = houses.map((house, at) => ({ ...house, home: nameHome(house.home, at) }));
+    return {
+      homes: named.map(({ home }) => home),
+      input: { terms, households: named.map(slotHousehold), trades: [] },
+    };
+  });
+
+/** With any trades made ahead, also of households that are gone, at prices between the tariffs. */
+export const streetAhead: fc.Arbitrary<RandomStreet> = fc
+  .tuple(
+    termsArbitrary('call-auction'),
+    fc.array(houseArbitrary(), { minLength: 2, maxLength: 6 }),
+    fc.array(
+      fc.record({
+        buyer: fc.nat(6),
+        seller: fc.nat(6),
+        energyWh: fc.integer({ min: 1, max: 50 }),
+        height: fc.nat(1000),
+        firm: fc.boolean(),
+      }),
+      { maxLength: 8 },
+    ),
+  )
+  .map(([terms, houses, dealt]) => {
+    const named = houses.map((house, at) => ({ ...house, home: nameHome(house.home, at) }));
+    const { retailMicroPerKwh, feedInMicroPerKwh, gridFeeMicroPerKwh } = terms.tariff;
+    const roomMicro = retailMicroPerKwh - gridFeeMicroPerKwh - feedInMicroPerKwh;
+    const matched = dealt.flatMap(({ buyer, seller, energyWh, height, firm }): MatchedTrade[] => {
+      // Where the fee takes all the room between the tariffs, nobody trades ahead.
+      if (buyer === seller || roomMicro < 0) return [];
+      const price = feedInMicroPerKwh + Math.floor((roomMicro * height) / 1000);
+      return [
+        {
+          buyer: idOf(buyer),
+          seller: idOf(seller),
+          bidId: null,
+          askId: null,
+          energyWh,
+          buyerPriceMicroPerKwh: price + gridFeeMicroPerKwh,
+          sellerPriceMicroPerKwh: price,
+          firm,
+        },
+      ];
+    });
+    const trades: Trade[] = numberTrades('street', SLOT, matched);
+    return {
+      homes: named.map(({ home }) => home),
+      input: { terms, households: named.map(slotHousehold), trades },
+    };
+  });
+
+interface House {
+  home: Omit<NaiveHousehold, 'id'>;
+  sellAbove: number | null;
+  buyBelow: number | null;
+  availableMicro: number;
+}
+
+function houseArbitrary(): fc.Arbitrary<House> {
+  return fc.record({
+    home: homeArbitrary,
+    sellAbove: limit,
+    buyBelow: limit,
+    availableMicro: walletArbitrary,
+  });
+}
+
+function idOf(at: number): string {
+  return `h${at}`;
+}
+
+function nameHome(home: Omit<NaiveHousehold, 'id'>, at: number): NaiveHousehold {
+  return { id: idOf(at), ...home };
+}
+
+function slotHousehold(house: House & { home: NaiveHousehold }): SlotHousehold {
+  const { householdId, ...energy } = measured(house.home);
+  return {
+    householdId,
+    energy,
+    limits: { sellAboveMicroPerKwh: house.sellAbove, buyBelowMicroPerKwh: house.buyBelow },
+    availableMicro: house.availableMicro,
+    usableWh: house.home.usableWh,
+    lots: house.home.lots,
+  };
+}
+
+export function measured(home: NaiveHousehold): Measurement {
+  const hasBattery = home.usableWh > 0;
+  return measure(
+    home.id,
+    metersOf({
+      ...home,
+      household: home.id,
+      chargedWh: hasBattery ? home.chargedWh : null,
+      dischargedWh: hasBattery ? home.dischargedWh : null,
+    }),
+    0,
+  );
+}
