@@ -87,12 +87,15 @@ export class MetricsController {
         this.set(broker.connected() ? 1 : 0);
       },
     });
-    const collectSlots = async (): Promise<[string, number, number][]> => this.slotFigures();
-    const lag = new Gauge({
+    const figures = (): Promise<[string, number, number][]> => this.slotFigures();
+    new Gauge({
       name: 'neighborwatt_slot_lag_seconds',
       help: 'Market time since the end of the last settled slot',
       labelNames: ['microgrid'],
       registers,
+      async collect() {
+        for (const [microgrid, seconds] of await figures()) this.set({ microgrid }, seconds);
+      },
     });
     new Gauge({
       name: 'neighborwatt_journal_sequence',
@@ -100,10 +103,7 @@ export class MetricsController {
       labelNames: ['microgrid'],
       registers,
       async collect() {
-        for (const [microgrid, seconds, sequence] of await collectSlots()) {
-          lag.set({ microgrid }, seconds);
-          this.set({ microgrid }, sequence);
-        }
+        for (const [microgrid, , sequence] of await figures()) this.set({ microgrid }, sequence);
       },
     });
   }

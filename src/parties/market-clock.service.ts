@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { OnModuleInit } from '@nestjs/common';
 import { SETTINGS } from '../config.js';
 import type { Settings } from '../config.js';
 import { DatabaseService } from '../database/database.service.js';
@@ -12,7 +13,7 @@ import type { Instant } from '../units/slot.js';
  * forward, and is kept in the database so that every instance and every restart reads the same.
  */
 @Injectable()
-export class MarketClockService {
+export class MarketClockService implements OnModuleInit {
   readonly mode: Settings['marketClock'];
 
   constructor(
@@ -20,6 +21,16 @@ export class MarketClockService {
     private readonly database: DatabaseService,
   ) {
     this.mode = settings.marketClock;
+  }
+
+  /** @throws Error when the database has lived by a simulated clock and this process would not */
+  async onModuleInit(): Promise<void> {
+    if (this.mode === 'simulated') return;
+    const [row] = await this.database.query<{ now: Instant }>(SIMULATED_NOW);
+    if (!row) return;
+    throw new Error(
+      `This database runs on a simulated clock, which stands at ${row.now}: set MARKET_CLOCK=simulated, or name another DATA_DIR or DATABASE_URL.`,
+    );
   }
 
   /**
@@ -55,6 +66,8 @@ export class MarketClockService {
     }
   }
 }
+
+const SIMULATED_NOW = `SELECT now FROM market_clock`;
 
 const NOW = `
 SELECT coalesce(

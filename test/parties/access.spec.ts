@@ -34,7 +34,7 @@ const SCENARIOS = `
   microgrid.read     | street     | anna olga otto rita sim
   microgrid.read     | other      | olga sim
   microgrid.read     |            | olga sim
-  market.read        | street     | anna olga otto rita sim
+  market.read        | street     | anna olga otto sim
   household.read     | street/h1  | anna olga otto
   household.read     | street/h2  | olga otto
   household.read     | other/h1   | olga
