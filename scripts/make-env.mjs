@@ -62,6 +62,10 @@ METRICS_TOKEN=${secret()}
 # Names the logs in their checkpoints: set your own name before the first start, then never again.
 LOG_ORIGIN=neighborwatt.local
 MARKET_CLOCK=${demo ? 'simulated' : 'system'}
+# A first operator and the simulator get their log-ins here; empty where people make their own.
+BOOTSTRAP_LOGINS=${demo ? '/data/bootstrap-logins.json' : ''}
+# 1 when a proxy of yours, which terminates TLS, stands in front of the service.
+TRUST_PROXY=0
 # Set to demo where the simulated street runs beside the service.
 COMPOSE_PROFILES=${demo ? 'demo' : ''}
 `;

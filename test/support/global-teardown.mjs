@@ -8,7 +8,7 @@ export default async function globalTeardown() {
   const lockFile = join(folder, 'postgres', 'postmaster.pid');
   const pid = Number((await readFile(lockFile, 'utf8').catch(() => '')).split('\n')[0]);
   // PostgreSQL's "immediate shutdown": nothing here is worth a checkpoint.
-  if (pid > 0) process.kill(pid, 'SIGQUIT');
+  if (pid > 0 && isAlive(pid)) process.kill(pid, 'SIGQUIT');
   while (pid > 0 && isAlive(pid)) await sleep(10);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -22,7 +22,8 @@ export function projectFiles(): string[] {
   const walk = (folder: string): void => {
     for (const entry of readdirSync(posix.join(ROOT, folder), { withFileTypes: true })) {
       const path = posix.join(folder, entry.name);
-      if (entry.name === '.git' || ignored(entry.name, path, entry.isDirectory())) continue;
+      const isFolder = entry.isDirectory() || entry.isSymbolicLink();
+      if (entry.name === '.git' || ignored(entry.name, path, isFolder)) continue;
       if (entry.isDirectory()) walk(path);
       else found.push(path);
     }
