@@ -31,6 +31,8 @@ export async function enrolStreet(street: {
         importLimitW: household.importLimitW,
         exportLimitW: household.exportLimitW,
         creditLimitMicro: CREDIT_LIMIT_MICRO,
+        // In the running slot: left out, it would be the next one, and the people would wait for it.
+        activeFrom: formatInstant(street.startsAt),
         meters: metersOf(household),
       })),
     }),

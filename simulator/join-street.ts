@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { formatInstant, slotStartOf } from '../src/units/slot.js';
 import { enrolPeople, enrolStreet } from './enrol-street.js';
 import type { SimulatedHousehold } from './household.js';
@@ -101,10 +102,19 @@ async function firstClock(
     return morning;
   } catch (error) {
     if (!(error instanceof ServiceRefusal) || error.status !== 409) throw error;
-    if (error.code === 'clock_not_simulated') return slotStartOf(Date.now(), 15);
+    if (error.code === 'clock_not_simulated') return runningSlot(patience.signal);
     throw new Error(
       `${error.message} Another street runs here: start the service on a new DATA_DIR.`,
       { cause: error },
     );
   }
+}
+
+const SLOT_MILLIS = 15 * 60_000;
+
+/** The start of the slot of now; one that is about to end is waited for, as enrolling takes a moment. */
+async function runningSlot(signal: AbortSignal): Promise<number> {
+  const left = SLOT_MILLIS - (Date.now() % SLOT_MILLIS);
+  if (left < 20_000) await sleep(left, null, { signal });
+  return slotStartOf(Date.now(), 15);
 }

@@ -42,7 +42,8 @@ export class ServiceProcess {
     const child = spawn(process.execPath, [join(projectRoot(), 'dist/src/main.js')], {
       cwd: projectRoot(),
       env: options.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      // The channel closes with this process, however it ends: the service then ends too.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const service = new ServiceProcess(child, options.dataDir);
     try {

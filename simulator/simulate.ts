@@ -49,6 +49,8 @@ async function main(): Promise<void> {
   }
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  // Whoever started it over a channel is gone.
+  process.once('disconnect', () => stop.abort());
   const summary = await simulate(parsed, stop.signal);
   if (parsed.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else process.stderr.write(`simulate: ${JSON.stringify(summary)}\n`);

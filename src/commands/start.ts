@@ -97,7 +97,8 @@ class Street {
   private run(): Promise<number | null> {
     const child = spawn(process.execPath, [SIMULATOR, ...this.args], {
       env: this.env,
-      stdio: ['ignore', 2, 2],
+      // The channel closes with this process, however it ends: the street then ends too.
+      stdio: ['ignore', 2, 2, 'ipc'],
     });
     this.child = child;
     return new Promise((resolve, reject) => {

@@ -23,6 +23,7 @@ export class FakeService {
   logIns = 0;
   #clock = 0;
   #closedThrough: number | null = null;
+  #activeFrom = Infinity;
   #households: string[] = [];
   #secrets = new Map<string, string>();
   #people = new Map<string, { password: string; household: string | null }>([
@@ -35,7 +36,10 @@ export class FakeService {
   #sockets: SocketServer | null = null;
   #broker: Aedes | null = null;
 
-  constructor(private readonly dataDir: string) {}
+  constructor(
+    private readonly dataDir: string,
+    private readonly clock: 'system' | 'simulated' = 'simulated',
+  ) {}
 
   get httpPort(): number {
     return (this.#http!.address() as AddressInfo).port;
@@ -106,11 +110,15 @@ export class FakeService {
       return [201, {}];
     }
     if (path.endsWith('/limits')) {
+      // A grant begins with its household, which joins at the next border unless it says otherwise.
+      const joinsNow = this.clock === 'simulated' || this.#activeFrom <= Date.now();
+      if (!joinsNow) return [403, { code: 'forbidden', detail: 'Your grants do not allow this.' }];
       this.limits.set(path.split('/')[3]!, body);
       return [200, body];
     }
     const closedThrough = this.#closedThrough === null ? null : iso(this.#closedThrough);
-    return [200, { now: iso(this.#clock), clock: 'simulated', closedThrough }];
+    const now = this.clock === 'system' ? Date.now() : this.#clock;
+    return [200, { now: iso(now), clock: this.clock, closedThrough }];
   }
 
   #logIn(body: Record<string, unknown>): [number, unknown] {
@@ -134,7 +142,8 @@ export class FakeService {
 
   #enrol(path: string, body: Record<string, unknown>): [number, unknown] {
     this.enrolled.push({ path, body });
-    const members = body['members'] as { household: string; meters: { meter: string }[] }[];
+    const members = body['members'] as Member[];
+    this.#activeFrom = Date.parse(members[0]?.activeFrom ?? '9999-01-01T00:00:00Z');
     const gateways = (body['gateways'] ?? []) as { gateway: string }[];
     this.#households.push(...members.map(({ household }) => household));
     const names = [
@@ -216,6 +225,12 @@ export class FakeService {
     });
     await new Promise<void>((resolve) => this.#tcp!.listen(0, '127.0.0.1', resolve));
   }
+}
+
+interface Member {
+  household: string;
+  activeFrom?: string;
+  meters: { meter: string }[];
 }
 
 export interface ReadingNote {

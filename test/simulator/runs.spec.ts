@@ -201,6 +201,24 @@ describe('the simulated street', () => {
     await run.close();
   });
 
+  test('on the system clock it joins in the running slot and catches up with now', async () => {
+    await service.stop();
+    service = new FakeService(folder, 'system');
+    await service.start();
+    const stop = new AbortController();
+    const run = streetRun(stop.signal);
+    const playing = run.prepare().then(() => run.play());
+    const caughtUp = () => service.readings.some(({ at }) => at > Date.now() - 60_000);
+    while (!caughtUp()) await Promise.race([playing, new Promise((next) => setTimeout(next, 20))]);
+    stop.abort();
+    await expect(playing).rejects.toThrow();
+    await run.close();
+    expect(service.limits.size).toBe(5);
+    expect(service.readings[0]!.at % 900_000).toBe(0);
+    expect(service.readings.every(({ at }) => at <= Date.now() && at % 60_000 === 0)).toBe(true);
+    expectRegistersToRise();
+  });
+
   test('refuses to let registers fall when its state is gone', async () => {
     await simulate('--until', '2026-06-01T10:30:00Z');
     await rm(join(folder, 'simulator-state.json'));

@@ -182,7 +182,9 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
       if (role === 'regulator') {
         // Nobody was settled in the month before the demo's first day: the refusal says so.
         await page.getByTestId('refusal').waitFor();
-        expect(await page.getByTestId('refusal').getAttribute('data-code')).toBe('too_few_households');
+        expect(await page.getByTestId('refusal').getAttribute('data-code')).toBe(
+          'too_few_households',
+        );
       }
       await expectAccessible(page);
       await page.context().close();
