@@ -58,7 +58,7 @@ export async function enrolStreet(street: {
 }
 
 /**
- * Makes the people of the log-ins file and sets their households' price limits, then marks it ready.
+ * Makes the people of the log-ins file and sets their households' price limits.
  * What an interrupted run already made stays.
  */
 export async function enrolPeople(street: {
@@ -66,7 +66,6 @@ export async function enrolPeople(street: {
   households: readonly SimulatedHousehold[];
   operator: ServiceSession;
   sessions: ReadonlyMap<string, ServiceSession>;
-  dataDir: string;
 }): Promise<void> {
   const { microgrid } = street.logins;
   for (const { user, password, role, household } of street.logins.people) {
@@ -87,7 +86,6 @@ export async function enrolPeople(street: {
       buyBelowMicroPerKwh,
     });
   }
-  await writeDemoLogins(street.dataDir, { ...street.logins, ready: true });
 }
 
 /** Enough that no wallet of the demo binds: 1,000 units of the currency. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { formatInstant, slotStartOf } from '../src/units/slot.js';
 import { enrolPeople, enrolStreet } from './enrol-street.js';
 import type { SimulatedHousehold } from './household.js';
 import { ServiceRefusal, ServiceSession } from './http.client.js';
+import { RewardProgram } from './reward-program.js';
 import type { Patience } from './patience.js';
 import type { ServiceWhereabouts } from './service.whereabouts.js';
 import type { SimulateOptions } from './simulate-options.js';
@@ -10,6 +12,7 @@ import {
   dropStreetState,
   readBootstrapLogins,
   readDemoLogins,
+  writeDemoLogins,
   type DemoLogins,
 } from './street.store.js';
 
@@ -19,6 +22,8 @@ export interface Players {
   /** By household. */
   sessions: Map<string, ServiceSession>;
   simulator: ServiceSession | null;
+  /** Null where the log-ins hold no regulator. */
+  program: RewardProgram | null;
 }
 
 interface Joining {
@@ -44,20 +49,31 @@ export async function joinStreet(joining: Joining): Promise<Players> {
     const person = logins.people.find((one) => one.role === role);
     return person ? new ServiceSession(service.httpUrl, person) : null;
   };
+  const regulator = sessionOf('regulator');
+  const program = regulator && new RewardProgram(options.microgrid, regulator, joining.tell);
   if (!logins.ready) {
     const operator = sessionOf('operator');
     if (!operator)
       throw new Error('the demo log-ins hold no operator to finish the enrolment with');
     const { dataDir } = options;
-    await patience.until(() => enrolPeople({ logins, households, operator, sessions, dataDir }));
+    await patience.until(() => enrolPeople({ logins, households, operator, sessions }));
+    await patience.until(async () => program?.found(sessions));
+    await writeDemoLogins(dataDir, { ...logins, ready: true });
   }
-  return { logins, sessions, simulator: sessionOf('simulator') };
+  return { logins, sessions, simulator: sessionOf('simulator'), program };
 }
 
-/** Moves the simulated market clock. @throws ServiceRefusal 409 when it is not simulated, or later */
-export async function setClock(simulator: ServiceSession, to: number): Promise<void> {
-  await simulator.request('POST', '/v1/operator/clock', { now: formatInstant(to) });
+/**
+ * Moves the simulated market clock.
+ * @returns up to when every slot is settled; null before the first
+ * @throws ServiceRefusal 409 when it is not simulated, or later
+ */
+export async function setClock(simulator: ServiceSession, to: number): Promise<string | null> {
+  const answer = await simulator.request('POST', '/v1/operator/clock', { now: formatInstant(to) });
+  return CLOCK.parse(answer).closedThrough;
 }
+
+const CLOCK = z.looseObject({ closedThrough: z.string().nullable() });
 
 async function knownLogins(options: SimulateOptions): Promise<DemoLogins | null> {
   const known = await readDemoLogins(options.dataDir);

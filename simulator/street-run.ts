@@ -8,6 +8,7 @@ import { joinStreet, setClock } from './join-street.js';
 import { ReadingPublisher } from './mqtt.client.js';
 import { metersOf } from './neighborhood.js';
 import type { Patience } from './patience.js';
+import type { RewardProgram } from './reward-program.js';
 import type { ServiceWhereabouts } from './service.whereabouts.js';
 import type { SimulateOptions } from './simulate-options.js';
 import { firstStreet, learn, messagesOf, stepStreet, type Street } from './street.js';
@@ -25,6 +26,7 @@ export class StreetRun {
   #startedClock: number | null = null;
   #simulated = false;
   #simulator: ServiceSession | null = null;
+  #program: RewardProgram | null = null;
   #publishers = new Map<string, ReadingPublisher>();
   #feeds: SettlementFeed[] = [];
   #readings = 0;
@@ -41,8 +43,9 @@ export class StreetRun {
   /** Enrols the street if nobody did, finds out where it stands, and connects its devices. */
   async prepare(): Promise<void> {
     await this.service.look();
-    const { logins, sessions, simulator } = await joinStreet(this);
+    const { logins, sessions, simulator, program } = await joinStreet(this);
     this.#simulator = simulator;
+    this.#program = program;
     await this.#findPlace(sessions.values().next().value);
     await this.#connectMeters(logins);
     this.#listen(sessions);
@@ -190,8 +193,10 @@ export class StreetRun {
   }
 
   async #moveClock(to: number): Promise<void> {
-    if (this.#simulated) await this.patience.until(() => setClock(this.#simulator!, to));
     this.#clock = to;
+    if (!this.#simulated) return;
+    const closedThrough = await this.patience.until(() => setClock(this.#simulator!, to));
+    await this.patience.until(async () => this.#program?.runHours(closedThrough));
   }
 
   /** Market milliseconds a real millisecond. */

@@ -18,6 +18,8 @@ import { Server as SocketServer } from 'socket.io';
  */
 export class FakeService {
   readonly notes: Note[] = [];
+  /** Programs founded, joined and run. */
+  readonly rewards: { path: string; body: Record<string, unknown> }[] = [];
   readonly enrolled: { path: string; body: Record<string, unknown> }[] = [];
   readonly limits = new Map<string, unknown>();
   logIns = 0;
@@ -104,6 +106,10 @@ export class FakeService {
     if (!this.#tokens.has(token)) return [401, { code: 'unauthenticated', detail: 'Log in.' }];
     if (path === '/v1/operator/clock') return this.#moveClock(Date.parse(String(body['now'])));
     if (path === '/v1/operator/people') return this.#addPerson(body);
+    if (path.endsWith('/programs') || path.endsWith('/runs')) {
+      this.rewards.push({ path, body });
+      return [201, { households: this.#households.length }];
+    }
     if (path.endsWith('/members')) return this.#enrol(path, body);
     if (path === '/v1/operator/microgrids') {
       this.enrolled.push({ path, body });
@@ -166,7 +172,8 @@ export class FakeService {
       this.#closedThrough = Math.floor(to / slot) * slot;
       this.#settle(this.#closedThrough - slot);
     }
-    return [200, { now: iso(to), closedThrough: null }];
+    const closed = this.#closedThrough;
+    return [200, { now: iso(to), closedThrough: closed === null ? null : iso(closed) }];
   }
 
   /** Everybody sold a little to the grid. */

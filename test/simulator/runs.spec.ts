@@ -172,6 +172,24 @@ describe('the simulated street', () => {
     }
   });
 
+  test('has a reward program that everybody joins, and that is run for every settled hour', async () => {
+    await simulate('--until', '2026-06-01T12:20:00Z');
+    const [founded, ...more] = service.rewards;
+    expect(founded).toMatchObject({
+      path: '/v1/regulator/microgrids/street/programs',
+      body: { program: 'neighbors', rateMicroPerKwh: 20_000 },
+    });
+    const joined = more.filter(({ path }) => path.startsWith('/v1/households/'));
+    expect(joined.map(({ body }) => body)).toEqual(
+      Array.from({ length: 5 }, () => ({ program: 'neighbors', consent: true })),
+    );
+    const runs = more.filter(({ path }) => path.endsWith('/runs'));
+    expect(runs.map(({ body }) => body)).toEqual([
+      { from: '2026-06-01T10:00:00Z', to: '2026-06-01T11:00:00Z' },
+      { from: '2026-06-01T11:00:00Z', to: '2026-06-01T12:00:00Z' },
+    ]);
+  });
+
   test('goes on exactly where it stood when it is started again', async () => {
     await simulate('--until', '2026-06-01T10:30:00Z');
     const enrolments = service.enrolled.length;
