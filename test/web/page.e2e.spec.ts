@@ -185,6 +185,8 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
         expect(await page.getByTestId('refusal').getAttribute('data-code')).toBe(
           'too_few_households',
         );
+        // The street's program has been run for its first hour.
+        await page.getByTestId('awards').waitFor({ timeout: 60_000 });
       }
       await expectAccessible(page);
       await page.context().close();

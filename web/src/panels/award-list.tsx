@@ -1,7 +1,7 @@
 /** A reward program's awards, each under the pseudonym the household has in this program alone. */
 import type { ReactNode } from 'react';
 import type { Award, Microgrid, Program } from '../answers.js';
-import { formatDate, formatKwh, formatPrice } from '../format.js';
+import { formatKwh, formatMoment, formatPrice } from '../format.js';
 import type { Resource } from '../resource.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
@@ -93,7 +93,8 @@ function Awards({ awards, microgrid }: { awards: Award[]; microgrid: Microgrid }
                 {award.pseudonym}
               </th>
               <td className="soft">
-                {formatDate(award.periodFrom, timeZone)} – {formatDate(award.periodTo, timeZone)}
+                {formatMoment(award.periodFrom, timeZone)} –{' '}
+                {formatMoment(award.periodTo, timeZone)}
               </td>
               <td className="number">{formatKwh(award.claimedWh)}</td>
               <td className="number">
