@@ -20,9 +20,13 @@ export class Books {
   private readonly accounts = new Map<string, Account>();
   private readonly holds = new Map<string, StoredTransfer>();
 
+  /** @param termsOf what an account must open with, null for one without a limit */
+  constructor(private readonly termsOf: (account: string) => AccountTerms | null) {}
+
   /** Posts a record's transfers in their order, and says which rule of the books one breaks. */
   post(body: RecordBody, findings: Findings): void {
     const opens = new Map(body.opens.map((terms) => [terms.account, terms]));
+    this.assertTerms(body, opens, findings);
     const fault = (transfer: StoredTransfer, field: string, expected: unknown, found: unknown) =>
       findings.add('transfer', `${body.sequence} ${transfer.id}`, field, expected, found);
     for (const transfer of body.transfers) {
@@ -30,6 +34,7 @@ export class Books {
       const credit = this.account(transfer.credit, transfer.asset, opens);
       if (debit.asset !== transfer.asset) fault(transfer, 'asset', debit.asset, transfer.asset);
       if (credit.asset !== transfer.asset) fault(transfer, 'asset', credit.asset, transfer.asset);
+      if (transfer.amount < 0) fault(transfer, 'amount', 'no less than 0', transfer.amount);
       if (transfer.state === 'pending') {
         debit.debitsPending += transfer.amount;
         credit.creditsPending += transfer.amount;
@@ -45,13 +50,17 @@ export class Books {
           credit.creditsPending -= hold.amount;
           if (transfer.amount > hold.amount)
             fault(transfer, 'amount', hold.amount, transfer.amount);
+          if (hold.debit !== transfer.debit) fault(transfer, 'debit', hold.debit, transfer.debit);
+          if (hold.credit !== transfer.credit) {
+            fault(transfer, 'credit', hold.credit, transfer.credit);
+          }
         }
       }
       debit.debitsPosted += transfer.amount;
       credit.creditsPosted += transfer.amount;
     }
-    for (const terms of opens.keys()) {
-      findings.add('record_body', body.sequence, 'opens', 'an account it touches first', terms);
+    for (const account of opens.keys()) {
+      findings.add('record_body', body.sequence, 'opens', 'an account it touches first', account);
     }
     this.assertLimits(body, findings);
   }
@@ -62,14 +71,6 @@ export class Books {
     if (!one) return creditLimit;
     const limit = one.terms?.creditLimit ?? 0;
     return one.creditsPosted + limit - one.debitsPosted - one.debitsPending;
-  }
-
-  isLimited(account: string): boolean {
-    return this.accounts.get(account)?.terms?.limited ?? false;
-  }
-
-  isOpen(account: string): boolean {
-    return this.accounts.has(account);
   }
 
   /** Posted debits less posted credits. */
@@ -116,6 +117,20 @@ export class Books {
       this.accounts.set(id, account);
     }
     return account;
+  }
+
+  private assertTerms(
+    { sequence, transfers }: RecordBody,
+    opens: ReadonlyMap<string, AccountTerms>,
+    findings: Findings,
+  ): void {
+    for (const id of new Set(transfers.flatMap(({ debit, credit }) => [debit, credit]))) {
+      if (this.accounts.has(id)) continue;
+      const [expected, found] = [this.termsOf(id), opens.get(id)].map(
+        (terms) => terms && `${terms.limited} ${terms.creditLimit}`,
+      );
+      findings.same('record_body', sequence, `opens ${id}`, expected, found);
+    }
   }
 
   /** After the record: within it, lines of one cause may cross. */

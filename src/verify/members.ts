@@ -1,5 +1,6 @@
 import type { RecordBody } from '../ledger/record.js';
-import type { Microgrid, TariffVersion } from '../parties/microgrid.js';
+import { registersFor, type Register } from '../metering/reading.js';
+import type { MeterRole, Microgrid, TariffVersion } from '../parties/microgrid.js';
 import { tariffIn } from '../parties/tariff.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
@@ -10,21 +11,25 @@ import type { Row } from './finding.js';
  * that a slot's facts can be held against them.
  */
 
-interface Member {
+/** A time of [activeFrom, activeUntil), also in milliseconds: every slot asks for it. */
+interface Active {
   activeFrom: Instant;
   activeUntil: Instant | null;
+  fromMillis: number;
+  untilMillis: number;
+}
+
+interface Member extends Active {
   importLimitW: number | null;
   exportLimitW: number | null;
   creditLimitMicro: number;
 }
 
-interface EnrolledMeter {
+interface EnrolledMeter extends Active {
   household: string;
-  role: string;
+  role: MeterRole;
   usableWh: number | null;
   gateway: string | null;
-  activeFrom: Instant;
-  activeUntil: Instant | null;
 }
 
 interface StandingLimits {
@@ -39,6 +44,7 @@ export class Members {
   private readonly tariffs: TariffVersion[] = [];
   private readonly households = new Map<string, Member>();
   private readonly meters = new Map<string, EnrolledMeter>();
+  private readonly metersOf = new Map<string, string[]>();
   private readonly gateways = new Set<string>();
   private readonly limits = new Map<string, StandingLimits[]>();
 
@@ -68,6 +74,12 @@ export class Members {
     return tariffIn(this.tariffs, this.microgrid?.timeZone ?? 'UTC', slot);
   }
 
+  /** Terms of a wallet; null where there is no such household. */
+  household(id: string): (Member & { householdId: string }) | null {
+    const member = this.households.get(id);
+    return member ? { householdId: id, ...member } : null;
+  }
+
   creditLimitOf(household: string): number {
     return (
       (this.microgrid?.creditLimitMicro ?? 0) +
@@ -77,30 +89,40 @@ export class Members {
 
   /** Ids of the households whose time covers the slot, sorted. */
   activeIn(slot: Instant): string[] {
+    const atMillis = parseInstant(slot);
     return [...this.households]
-      .filter(([, member]) => covers(member, slot))
+      .filter(([, member]) => covers(member, atMillis))
       .map(([id]) => id)
       .sort();
   }
 
   usableWhOf(household: string, slot: Instant): number {
-    let usableWh = 0;
-    for (const meter of this.meters.values()) {
-      if (meter.household === household && covers(meter, slot)) usableWh += meter.usableWh ?? 0;
-    }
-    return usableWh;
+    return this.metersIn(household, slot).reduce((sum, { usableWh }) => sum + (usableWh ?? 0), 0);
   }
 
-  roleOf(meter: string): string | null {
+  /** Every register of a household that counts in the slot, in the order of its meters. */
+  registersIn(
+    household: string,
+    slot: Instant,
+  ): { meter: string; role: MeterRole; register: Register }[] {
+    return this.metersIn(household, slot)
+      .sort((a, b) => (a.meter < b.meter ? -1 : 1))
+      .flatMap(({ meter, role }) =>
+        registersFor(role).map((register) => ({ meter, role, register })),
+      );
+  }
+
+  /** Null for a meter that was never enrolled. */
+  roleOf(meter: string): MeterRole | null {
     return this.meters.get(meter)?.role ?? null;
   }
 
   /** The standing order that holds in a slot: the last one that counts from it or earlier. */
   limitsIn(household: string, slot: Instant) {
-    const held = (this.limits.get(household) ?? []).filter(
-      ({ validFrom }) => parseInstant(validFrom) <= parseInstant(slot),
-    );
-    const { sellAboveMicroPerKwh = null, buyBelowMicroPerKwh = null } = held.at(-1) ?? {};
+    const held = this.limits
+      .get(household)
+      ?.findLast(({ validFrom }) => parseInstant(validFrom) <= parseInstant(slot));
+    const { sellAboveMicroPerKwh = null, buyBelowMicroPerKwh = null } = held ?? {};
     return { buyBelowMicroPerKwh, sellAboveMicroPerKwh };
   }
 
@@ -181,7 +203,7 @@ export class Members {
     const { household, gateways, meters } = facts as JsonObject & {
       household?: string;
       gateways?: string[];
-      meters?: (Omit<EnrolledMeter, 'household' | 'activeUntil'> & { meter: string })[];
+      meters?: (EnrolledMeter & { meter: string })[];
     };
     for (const gateway of gateways ?? []) this.gateways.add(gateway);
     if (household === undefined) return;
@@ -189,15 +211,16 @@ export class Members {
       const { activeFrom, importLimitW, exportLimitW, creditLimitMicro } = facts as JsonObject &
         Member;
       this.households.set(household, {
-        activeFrom,
-        activeUntil: null,
+        ...activeSince(activeFrom),
         importLimitW,
         exportLimitW,
         creditLimitMicro,
       });
     }
     for (const { meter, role, usableWh, gateway, activeFrom } of meters ?? []) {
-      this.meters.set(meter, { household, role, usableWh, gateway, activeFrom, activeUntil: null });
+      const enrolled = { household, role, usableWh, gateway, ...activeSince(activeFrom) };
+      this.meters.set(meter, enrolled);
+      this.metersOf.set(household, [...(this.metersOf.get(household) ?? []), meter]);
     }
   }
 
@@ -208,11 +231,19 @@ export class Members {
       meters: string[];
     };
     const member = this.households.get(household);
-    if (member) member.activeUntil = until;
+    if (member) endAt(member, until);
     for (const id of meters) {
       const meter = this.meters.get(id);
-      if (meter) meter.activeUntil = until;
+      // One that would have begun later never does.
+      if (meter) endAt(meter, parseInstant(until) < meter.fromMillis ? meter.activeFrom : until);
     }
+  }
+
+  private metersIn(household: string, slot: Instant): (EnrolledMeter & { meter: string })[] {
+    const atMillis = parseInstant(slot);
+    return (this.metersOf.get(household) ?? [])
+      .map((meter) => ({ meter, ...this.meters.get(meter)! }))
+      .filter((meter) => covers(meter, atMillis));
   }
 
   /** A later change of the same slot takes the place of the earlier one. */
@@ -227,12 +258,16 @@ export class Members {
   }
 }
 
-function covers(
-  { activeFrom, activeUntil }: { activeFrom: Instant; activeUntil: Instant | null },
-  slot: Instant,
-): boolean {
-  return (
-    parseInstant(activeFrom) <= parseInstant(slot) &&
-    (activeUntil === null || parseInstant(slot) < parseInstant(activeUntil))
-  );
+function activeSince(activeFrom: Instant): Active {
+  const fromMillis = parseInstant(activeFrom);
+  return { activeFrom, activeUntil: null, fromMillis, untilMillis: Infinity };
+}
+
+function endAt(active: Active, until: Instant): void {
+  active.activeUntil = until;
+  active.untilMillis = parseInstant(until);
+}
+
+function covers({ fromMillis, untilMillis }: Active, atMillis: number): boolean {
+  return fromMillis <= atMillis && atMillis < untilMillis;
 }

@@ -1,3 +1,5 @@
+import { walletOf } from '../ledger/accounts.js';
+import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import { clearOrders } from '../market/gate-clearing.js';
 import {
   gateRecord,
@@ -5,96 +7,120 @@ import {
   orderPlaced,
   type HeldOrder,
 } from '../market/market-records.js';
-import type { Delivery, OrderStatus, Side } from '../market/order.js';
+import {
+  isGateClosed,
+  judgeOrder,
+  requestHash,
+  type Delivery,
+  type OrderRequest,
+  type OrderStatus,
+  type Side,
+} from '../market/order.js';
 import type { Trade } from '../market/trade.js';
-import { walletOf } from '../ledger/accounts.js';
-import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
-import type { Instant } from '../units/slot.js';
+import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import type { Books } from './books.js';
-import type { Row } from './finding.js';
+import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
 
-/** The orders, kept again from their records, and every gate cleared again. */
+/**
+ * The orders, kept again from their records and judged again, and every gate cleared again. It holds
+ * the open orders alone: of one that is filled or taken back nothing remains but its row.
+ */
 
 type ServedOrderFacts = { order: string; status: OrderStatus; filledWh: number };
 
-type BookedOrder = HeldOrder & { status: OrderStatus; filledWh: number; sequence: number };
+type BookedOrder = HeldOrder & { sequence: number; requestHash: Uint8Array };
 
 export class OrderBook {
-  private readonly orders = new Map<string, BookedOrder>();
-  private readonly gates = new Map<Instant, { sequence: number; trades: Trade[] }>();
+  private readonly open = new Map<string, BookedOrder>();
+  /** The open orders once more, by slot and household. */
+  private readonly bySlot = new Map<Instant, Map<string, BookedOrder[]>>();
+  private readonly trades = new Map<Instant, Trade[]>();
+  private finished: Row[] = [];
+  private placed = 0;
+
+  constructor(
+    private readonly members: Members,
+    private readonly books: Books,
+    private readonly findings: Findings,
+  ) {}
 
   /**
    * What an `order` or `gate` record must say, given everything before it; null for a record that
-   * this book cannot derive.
+   * nothing before it allows.
    */
-  expected(body: RecordBody, members: Members, books: Books): RecordDraft | null {
-    const { microgrid } = members;
+  expected(body: RecordBody): RecordDraft | null {
+    const { microgrid } = this.members;
     if (!microgrid) return null;
-    if (body.kind === 'gate') {
-      const slot = String(body.facts['slot']);
-      const { draft, trades } = this.clear(slot, body.at, members, books);
-      this.gates.set(slot, { sequence: body.sequence, trades });
-      this.serve(draft);
-      return draft;
-    }
+    if (body.kind === 'gate') return this.clearGate(String(body.facts['slot']));
     const id = String(body.facts['order']);
-    if (body.facts['action'] === 'placed') {
-      const request = {
-        microgrid: body.microgrid,
-        household: String(body.facts['household']),
-        slot: String(body.facts['slot']),
-        side: body.facts['side'] as Side,
-        energyWh: Number(body.facts['energyWh']),
-        priceMicroPerKwh: Number(body.facts['priceMicroPerKwh']),
-        delivery: body.facts['delivery'] as Delivery,
-      };
-      const { draft, holdId } = orderPlaced(microgrid, request, id, body.at);
-      const { sequence } = body;
-      this.orders.set(id, { ...request, id, holdId, status: 'open', filledWh: 0, sequence });
-      return draft;
-    }
-    const order = this.orders.get(id);
-    if (body.facts['action'] !== 'cancelled' || order?.status !== 'open') return null;
-    order.status = 'cancelled';
+    if (body.facts['action'] === 'placed') return this.place(id, body);
+    const order = this.open.get(id);
+    if (body.facts['action'] !== 'cancelled' || !order) return null;
+    this.judge(body, isGateClosed(order.slot, { now: body.at, ...microgrid }) ? 'gate_closed' : '');
+    this.finish(order, 'cancelled', 0);
     return orderCancelled(microgrid, order, body.at);
   }
 
-  /** The trades that a slot's gate made. */
+  /** The trades that a slot's gate made, until the slot is closed. */
   tradesOf(slot: Instant): Trade[] {
-    return this.gates.get(slot)?.trades ?? [];
+    return this.trades.get(slot) ?? [];
   }
 
-  gateOf(slot: Instant): number | null {
-    return this.gates.get(slot)?.sequence ?? null;
+  forget(slot: Instant): void {
+    this.trades.delete(slot);
   }
 
-  gateSlots(): Instant[] {
-    return [...this.gates.keys()];
+  /** Rows of the orders that were finished since this was last asked. */
+  takeFinished(): Row[] {
+    return this.finished.splice(0);
   }
 
-  rows(): Row[] {
-    return [...this.orders.values()].map((order) => ({
-      order_id: order.id,
-      household_id: order.household,
-      slot_start: order.slot,
-      side: order.side,
-      energy_wh: order.energyWh,
-      price_micro_per_kwh: order.priceMicroPerKwh,
-      delivery: order.delivery,
-      status: order.status,
-      filled_wh: order.filledWh,
-      hold_id: order.holdId,
-      sequence: order.sequence,
-    }));
+  openRows(): Row[] {
+    return [...this.open.values()].map((order) => rowOf(order, 'open', 0));
   }
 
-  private clear(slot: Instant, at: Instant, members: Members, books: Books) {
-    const microgrid = members.microgrid!;
-    const book = [...this.orders.values()]
-      .filter((order) => order.slot === slot && order.status === 'open')
+  /** Orders ever placed. */
+  get count(): number {
+    return this.placed;
+  }
+
+  private place(id: string, body: RecordBody): RecordDraft {
+    const { facts, at, sequence } = body;
+    const request: OrderRequest = {
+      microgrid: body.microgrid,
+      household: String(facts['household']),
+      slot: String(facts['slot']),
+      side: facts['side'] as Side,
+      energyWh: Number(facts['energyWh']),
+      priceMicroPerKwh: Number(facts['priceMicroPerKwh']),
+      delivery: facts['delivery'] as Delivery,
+    };
+    const microgrid = this.members.microgrid!;
+    const household = this.members.household(request.household);
+    const verdict = household
+      ? judgeOrder(request, {
+          ...microgrid,
+          ...household,
+          now: at,
+          gateCleared: this.trades.has(request.slot),
+          tariff: this.members.tariffAt(request.slot),
+          open: this.bySlot.get(request.slot)?.get(request.household) ?? [],
+        })
+      : 'unknown_household';
+    this.judge(body, verdict === 'accepted' ? '' : verdict);
+    const { draft, holdId } = orderPlaced(microgrid, request, id, at);
+    this.placed += 1;
+    this.book({ ...request, id, holdId, sequence, requestHash: requestHash(request) });
+    return draft;
+  }
+
+  private clearGate(slot: Instant): RecordDraft {
+    const microgrid = this.members.microgrid!;
+    const book = [...(this.bySlot.get(slot)?.values() ?? [])]
+      .flat()
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     const held = new Map<string, number>();
     for (const { household, side, energyWh, priceMicroPerKwh } of book) {
@@ -102,25 +128,76 @@ export class OrderBook {
       held.set(household, (held.get(household) ?? 0) + costMicro(energyWh, priceMicroPerKwh));
     }
     const cleared = clearOrders({
-      orders: book.map((order) => ({
-        ...order,
-        orderId: order.id,
-        householdId: order.household,
-      })),
-      tariff: members.tariffAt(slot),
+      orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
+      tariff: this.members.tariffAt(slot),
       kThousandths: microgrid.priceKThousandths,
       pricing: microgrid.pricing,
       coverMicro: (household) =>
-        (held.get(household) ?? 0) + books.available(walletOf(household), 0),
+        (held.get(household) ?? 0) + this.books.available(walletOf(household), 0),
     });
-    return gateRecord(microgrid, slot, at, book, cleared);
+    const at = formatInstant(parseInstant(slot) - microgrid.gateClosureSeconds * 1_000);
+    const { draft, trades } = gateRecord(microgrid, slot, at, book, cleared);
+    const { orders } = draft.facts as JsonObject & { orders: ServedOrderFacts[] };
+    for (const { order, status, filledWh } of orders) {
+      this.finish(this.open.get(order)!, status, filledWh);
+    }
+    this.trades.set(slot, trades);
+    return draft;
   }
 
-  private serve({ facts }: RecordDraft): void {
-    const { orders } = facts as JsonObject & { orders: ServedOrderFacts[] };
-    for (const { order: id, status, filledWh } of orders) {
-      const order = this.orders.get(id);
-      if (order) Object.assign(order, { status, filledWh });
-    }
+  private book(order: BookedOrder): void {
+    this.open.set(order.id, order);
+    const households = this.bySlot.get(order.slot) ?? new Map<string, BookedOrder[]>();
+    this.bySlot.set(order.slot, households);
+    households.set(order.household, [...(households.get(order.household) ?? []), order]);
   }
+
+  private finish(order: BookedOrder, status: OrderStatus, filledWh: number): void {
+    this.open.delete(order.id);
+    const households = this.bySlot.get(order.slot);
+    const left = households?.get(order.household)?.filter(({ id }) => id !== order.id) ?? [];
+    if (left.length > 0) households?.set(order.household, left);
+    else households?.delete(order.household);
+    if (households?.size === 0) this.bySlot.delete(order.slot);
+    this.finished.push(rowOf(order, status, filledWh));
+  }
+
+  private judge({ sequence }: RecordBody, refusal: string): void {
+    if (refusal === '') return;
+    this.findings.add('record_body', sequence, 'facts', 'an order as it may be given', refusal);
+  }
+}
+
+/** The trades as the record of a gate tells them. */
+export function tradesOfGate({ facts }: RecordBody): Trade[] {
+  const { trades } = facts as JsonObject & {
+    trades: (Trade & { trade: string; bid: string; ask: string; hold: string | null })[];
+  };
+  return trades.map(({ trade, bid, ask, hold, ...rest }) => ({
+    ...rest,
+    tradeId: trade,
+    bidId: bid,
+    askId: ask,
+    holdId: hold,
+  }));
+}
+
+/** Who placed it and under which key is hashed into the order's id, and held against it there. */
+function rowOf(order: BookedOrder, status: OrderStatus, filledWh: number): Row {
+  return {
+    order_id: order.id,
+    household_id: order.household,
+    slot_start: order.slot,
+    side: order.side,
+    energy_wh: order.energyWh,
+    price_micro_per_kwh: order.priceMicroPerKwh,
+    delivery: order.delivery,
+    status,
+    filled_wh: filledWh,
+    hold_id: order.holdId,
+    sequence: order.sequence,
+    request_hash: order.requestHash,
+    placed_by: undefined,
+    idempotency_key: undefined,
+  };
 }

@@ -1,116 +1,101 @@
-import { programOf, SYSTEM, walletOf } from '../ledger/accounts.js';
-import type { RecordBody, TransferDraft } from '../ledger/record.js';
-import { pseudonymOf } from '../rewards/awards.js';
+import { SYSTEM, walletOf } from '../ledger/accounts.js';
+import type { RecordBody, RecordDraft } from '../ledger/record.js';
+import {
+  awardsOf,
+  claimWindows,
+  pseudonymOf,
+  totalMicro,
+  type Award,
+  type Period,
+} from '../rewards/awards.js';
+import {
+  consentChanged,
+  programCreated,
+  programFunded,
+  runRecords,
+} from '../rewards/reward-records.js';
 import type { JsonObject } from '../units/canonical-json.js';
-import { costMicro } from '../units/money.js';
-import type { Instant } from '../units/slot.js';
+import { parseInstant, type Instant } from '../units/slot.js';
 import type { Findings, Row } from './finding.js';
 
-/** Reward programs and money from outside, kept again from their records. */
+/** Reward programs, their runs awarded again, and money from outside, kept again from their records. */
 
 interface Program {
-  indicator: string;
+  createdBy: string;
+  indicator: 'neighbor-claimed';
   rateMicroPerKwh: number;
   sequence: number;
 }
 
+interface Member {
+  program: string;
+  household: string;
+  consentedBy: string;
+  joinedFrom: Instant;
+  leftAt: Instant | null;
+  sequence: number;
+}
+
+/** What households had claimed from neighbors in the slots of a period, before a record. */
+export type ReadClaims = (period: Period, before: number) => Promise<ReadonlyMap<string, number>>;
+
 export class Programs {
   private readonly programs = new Map<string, Program>();
+  private readonly members: Member[] = [];
   private readonly fundings: Row[] = [];
-  private readonly members: (Row & { household_id: string; left_at: Instant | null })[] = [];
   private readonly runs: Row[] = [];
   private readonly awards: Row[] = [];
+  /** By program and household, as an award's record says it. */
+  private readonly pseudonyms = new Map<string, string>();
+  /** Of the run under way, by household. */
+  private awaited = new Map<string, (pseudonym: string) => RecordDraft>();
 
   /** @param keys of the programs' pseudonyms, from the program table */
-  constructor(private readonly keys: ReadonlyMap<string, Uint8Array>) {}
+  constructor(
+    private readonly keys: ReadonlyMap<string, Uint8Array>,
+    private readonly readClaims: ReadClaims,
+    private readonly findings: Findings,
+  ) {}
 
-  apply(body: RecordBody): void {
-    const { facts, sequence } = body;
-    const program = String(facts['program']);
-    const action = facts['action'];
-    if (action === 'program-created') {
-      this.programs.set(program, {
-        indicator: String(facts['indicator']),
-        rateMicroPerKwh: Number(facts['rateMicroPerKwh']),
-        sequence,
-      });
-    }
-    if (body.kind === 'deposit' && 'program' in facts) {
-      this.fundings.push({
-        program_id: program,
-        reference: facts['reference'],
-        amount_micro: facts['amountMicro'],
-        sequence,
-      });
-    }
-    if (action === 'program-joined') this.join(program, facts, sequence);
-    if (action === 'program-left') this.leave(program, facts);
-    if (action === 'program-run') {
-      this.runs.push({
-        program_id: program,
-        period_from: facts['periodFrom'],
-        period_to: facts['periodTo'],
-        awarded_micro: facts['awardedMicro'],
-        households: facts['awards'],
-        first_sequence: sequence,
-      });
-    }
-    if (body.kind === 'award') {
-      this.awards.push({
-        program_id: program,
-        period_from: facts['periodFrom'],
-        household_id: facts['household'],
-        pseudonym: this.pseudonym(program, String(facts['household'])),
-        claimed_wh: facts['claimedWh'],
-        amount_micro: facts['amountMicro'],
-        sequence,
-      });
-    }
+  /** Whether a record is one of these. */
+  concern({ kind, facts }: RecordBody): boolean {
+    return kind === 'deposit' || kind === 'award' || 'program' in facts;
   }
 
-  /** An award pays its program's rate, to the household and under the name it says. */
-  assertAward({ facts, sequence, transfers }: RecordBody, findings: Findings): void {
-    const program = String(facts['program']);
-    const household = String(facts['household']);
-    const rate = this.programs.get(program)?.rateMicroPerKwh ?? 0;
-    const same = (field: string, expected: unknown, found: unknown) =>
-      findings.same('record_body', sequence, field, expected, found);
-    same('rateMicroPerKwh', rate, facts['rateMicroPerKwh']);
-    same('amountMicro', costMicro(Number(facts['claimedWh']), rate), facts['amountMicro']);
-    same('pseudonym', this.pseudonym(program, household), facts['pseudonym']);
-    same(
-      'transfers',
-      lineOf({ debit: programOf(program), credit: walletOf(household) }, facts, 'award'),
-      transfers.map(lineText).join(),
-    );
+  /** Whether awards of the run under way are still to come. */
+  get pending(): boolean {
+    return this.awaited.size > 0;
   }
 
-  /** Money from and to outside moves between the bank and the wallet or fund that the facts name. */
-  assertDeposit({ facts, sequence, transfers }: RecordBody, findings: Findings): void {
-    const { direction, household, program } = facts;
-    const owner =
-      household === undefined ? programOf(String(program)) : walletOf(String(household));
-    const ends =
-      direction === 'payout'
-        ? { debit: owner, credit: SYSTEM.bank }
-        : { debit: SYSTEM.bank, credit: owner };
-    const code = household === undefined ? 'program-fund' : String(direction);
-    findings.same(
-      'record_body',
-      sequence,
-      'transfers',
-      lineOf(ends, facts, code),
-      transfers.map(lineText).join(),
-    );
+  /** What the record must say, given everything before it; null where nothing before allows it. */
+  async expected(body: RecordBody, currency: string): Promise<RecordDraft | null> {
+    const { kind, facts } = body;
+    const program = String(facts['program']);
+    if (kind === 'award') return this.award(program, body);
+    if (kind === 'deposit') {
+      return 'program' in facts ? this.fund(program, body, currency) : depositDraft(body, currency);
+    }
+    switch (facts['action']) {
+      case 'program-created':
+        return this.create(program, body);
+      case 'program-joined':
+      case 'program-left':
+        return this.consent(program, body, facts['action']);
+      case 'program-run':
+        return this.run(program, body, currency);
+      default:
+        return null;
+    }
   }
 
   programRows(): Row[] {
     return [...this.programs].map(([id, program]) => ({
       program_id: id,
+      created_by: program.createdBy,
       indicator: program.indicator,
       rate_micro_per_kwh: program.rateMicroPerKwh,
       // Its use is checked: every pseudonym follows from it.
-      pseudonym_key: this.keys.get(id),
+      pseudonym_key: undefined,
       sequence: program.sequence,
     }));
   }
@@ -120,7 +105,15 @@ export class Programs {
   }
 
   memberRows(): Row[] {
-    return this.members;
+    return this.members.map((member) => ({
+      program_id: member.program,
+      household_id: member.household,
+      pseudonym: this.pseudonym(member.program, member.household),
+      consented_by: member.consentedBy,
+      joined_from: member.joinedFrom,
+      left_at: member.leftAt,
+      sequence: member.sequence,
+    }));
   }
 
   runRows(): Row[] {
@@ -131,45 +124,163 @@ export class Programs {
     return this.awards;
   }
 
-  private join(program: string, facts: JsonObject, sequence: number): void {
-    const household = String(facts['household']);
-    this.members.push({
-      program_id: program,
-      household_id: household,
-      pseudonym: this.pseudonym(program, household),
-      joined_from: facts['from'],
-      left_at: null,
-      sequence,
-    });
+  /** A key that gives no member the pseudonym that stands beside it is not the program's. */
+  assertKeys(memberRows: readonly Row[]): void {
+    for (const [program, key] of this.keys) {
+      const rows = memberRows.filter((row) => row['program_id'] === program);
+      const fits = (row: Row) => pseudonymOf(key, String(row['household_id'])) === row['pseudonym'];
+      if (rows.length > 0 && !rows.some(fits)) this.wrongKey(program);
+    }
   }
 
-  private leave(program: string, facts: JsonObject): void {
-    const last = this.members.findLast(
-      (member) => member['program_id'] === program && member.household_id === facts['household'],
-    );
-    if (last) last.left_at = String(facts['from']);
+  private create(program: string, { facts, at, sequence }: RecordBody): RecordDraft {
+    const createdBy = String(facts['by']);
+    const rateMicroPerKwh = Number(facts['rateMicroPerKwh']);
+    const indicator = 'neighbor-claimed';
+    this.programs.set(program, { createdBy, indicator, rateMicroPerKwh, sequence });
+    return programCreated({ program, indicator, rateMicroPerKwh }, createdBy, at);
+  }
+
+  private fund(program: string, body: RecordBody, currency: string): RecordDraft {
+    const reference = String(body.facts['reference']);
+    const amountMicro = Number(body.facts['amountMicro']);
+    this.fundings.push({
+      program_id: program,
+      reference,
+      amount_micro: amountMicro,
+      sequence: body.sequence,
+    });
+    return programFunded({ program, reference, amountMicro, currency }, body.at);
+  }
+
+  private consent(
+    program: string,
+    { facts, at, sequence }: RecordBody,
+    action: 'program-joined' | 'program-left',
+  ): RecordDraft {
+    const household = String(facts['household']);
+    const by = String(facts['by']);
+    const from = String(facts['from']);
+    const isOf = (one: Member) => one.program === program && one.household === household;
+    if (action === 'program-left') {
+      const last = this.members.findLast(isOf);
+      if (last) last.leftAt = from;
+    } else {
+      // Who left before a membership began and joins again renews that membership.
+      const renewed = this.members.findIndex((one) => isOf(one) && one.joinedFrom === from);
+      if (renewed >= 0) this.members.splice(renewed, 1);
+      const member = { program, household, consentedBy: by, joinedFrom: from, leftAt: null };
+      this.members.push({ ...member, sequence });
+    }
+    return consentChanged({ action, program, household, by, from }, sequence, at);
+  }
+
+  private async run(
+    program: string,
+    { facts, at, sequence }: RecordBody,
+    currency: string,
+  ): Promise<RecordDraft | null> {
+    const terms = this.programs.get(program);
+    if (!terms) return null;
+    const period = { from: String(facts['periodFrom']), to: String(facts['periodTo']) };
+    const by = String(facts['by']);
+    const awards = await this.awardsOf(program, period, terms.rateMicroPerKwh, sequence);
+    const draftsOf = (some: readonly Award[]) =>
+      runRecords({ program, currency, ...terms }, period, some, totalMicro(awards), { by, at });
+    for (const award of awards) {
+      this.awaited.set(award.householdId, (pseudonym) => draftsOf([{ ...award, pseudonym }])[1]!);
+    }
+    this.runs.push({
+      program_id: program,
+      period_from: period.from,
+      period_to: period.to,
+      awarded_micro: totalMicro(awards),
+      households: awards.length,
+      first_sequence: sequence,
+    });
+    return draftsOf(awards)[0]!;
+  }
+
+  /** What the run has to award, from the settlements as they stood before it. */
+  private async awardsOf(
+    program: string,
+    period: Period,
+    rateMicroPerKwh: number,
+    before: number,
+  ): Promise<Award[]> {
+    const members = this.members
+      .filter((one) => one.program === program)
+      .filter(
+        ({ joinedFrom, leftAt }) =>
+          parseInstant(joinedFrom) < parseInstant(period.to) &&
+          (leftAt === null || parseInstant(leftAt) > parseInstant(period.from)),
+      )
+      .map(({ household, joinedFrom, leftAt }) => ({
+        householdId: household,
+        pseudonym: '',
+        joinedFrom,
+        leftAt,
+      }));
+    const claims: { householdId: string; pseudonym: string; claimedWh: number }[] = [];
+    for (const { from, to, members: inWindow } of claimWindows(members, period)) {
+      const claimed = await this.readClaims({ from, to }, before);
+      for (const { householdId, pseudonym } of inWindow) {
+        claims.push({ householdId, pseudonym, claimedWh: claimed.get(householdId) ?? 0 });
+      }
+    }
+    return awardsOf(claims, rateMicroPerKwh);
+  }
+
+  /** The record says the pseudonym; the program's key has to give it. */
+  private award(program: string, { facts, sequence }: RecordBody): RecordDraft | null {
+    const household = String(facts['household']);
+    const pseudonym = String(facts['pseudonym']);
+    const key = this.keys.get(program);
+    if (key && pseudonymOf(key, household) !== pseudonym) this.wrongKey(program);
+    this.pseudonyms.set(`${program}/${household}`, pseudonym);
+    const draft = this.awaited.get(household)?.(pseudonym) ?? null;
+    this.awaited.delete(household);
+    this.awards.push({
+      program_id: program,
+      period_from: facts['periodFrom'],
+      household_id: household,
+      pseudonym,
+      claimed_wh: draft?.facts['claimedWh'] ?? null,
+      amount_micro: draft?.facts['amountMicro'] ?? null,
+      sequence,
+    });
+    return draft;
   }
 
   private pseudonym(program: string, household: string): string {
     const key = this.keys.get(program);
-    return key ? pseudonymOf(key, household) : '';
+    const known = this.pseudonyms.get(`${program}/${household}`);
+    return known ?? (key ? pseudonymOf(key, household) : '');
+  }
+
+  private wrongKey(program: string): void {
+    const expected = "the key of its members' pseudonyms";
+    if (this.findings.all.some(({ table, row }) => table === 'program' && row === program)) return;
+    this.findings.add('program', program, 'pseudonym_key', expected, 'another key');
   }
 }
 
-function lineOf(
-  { debit, credit }: { debit: string; credit: string },
-  facts: JsonObject,
-  code: string,
-): string {
-  return lineText({
-    debit,
-    credit,
-    asset: String(facts['currency']),
-    amount: Number(facts['amountMicro']),
-    code,
-  });
-}
-
-function lineText({ debit, credit, asset, amount, code }: TransferDraft): string {
-  return `${debit} > ${credit} ${amount} ${asset} ${code}`;
+/** Money from and to outside moves between the bank and the wallet that the facts name. */
+function depositDraft({ facts, at, cause }: RecordBody, currency: string): RecordDraft | null {
+  const { household, direction } = facts as JsonObject & { household: string; direction: string };
+  if (direction !== 'deposit' && direction !== 'payout') return null;
+  const ends =
+    direction === 'deposit'
+      ? { debit: SYSTEM.bank, credit: walletOf(household) }
+      : { debit: walletOf(household), credit: SYSTEM.bank };
+  const amount = Number(facts['amountMicro']);
+  return {
+    kind: 'deposit',
+    at,
+    cause,
+    keyHolder: household,
+    households: [household],
+    facts: { ...facts, currency },
+    transfers: [{ ...ends, asset: currency, amount, code: direction }],
+  };
 }

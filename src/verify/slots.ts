@@ -1,7 +1,7 @@
 import { SYSTEM, TOKENS, walletOf } from '../ledger/accounts.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import { measure, type MeterSlot } from '../metering/measurement.js';
-import type { Lot } from '../settlement/claims.js';
+import { LOT_SOURCES, type Lot } from '../settlement/claims.js';
 import { closeSlot, type SlotTerms } from '../settlement/close-slot.js';
 import { correctSlot, type SettledBefore } from '../settlement/correct-slot.js';
 import {
@@ -12,68 +12,75 @@ import {
 } from '../settlement/slot-facts.js';
 import { slotRecords, type Supply } from '../settlement/slot-records.js';
 import { canonicalJson, type Json } from '../units/canonical-json.js';
-import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
+import { parseInstant } from '../units/slot.js';
 import type { Books } from './books.js';
+import { assertRegisters, type SettledRegisters } from './borders.js';
 import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
-import type { OrderBook } from './order-book.js';
+import { isSame, type OpenedRecord } from './opened-record.js';
+import { tradesOfGate, type OrderBook } from './order-book.js';
+import { SlotStates, type SlotState } from './slot-states.js';
 
 /**
  * Every slot settled again: from the registers in its records, the limits, tariffs, wallets, trades
  * and lots known from before, `closeSlot` has to give the very records that stand in the journal.
  */
 
-interface SlotState {
-  slotEnd: Instant;
-  status: 'gate-closed' | 'closed' | 'quarantined';
-  clearingPrice: number | null;
-  tradedWh: number;
-  gateSequence: number | null;
-  closedSequence: number | null;
-  correctionSequences: number[];
-  revision: number;
-  /** Records of the slot, first and last, for its close and for each correction. */
-  spans: [number, number][];
-}
-
 /** Reads earlier records of the microgrid; corrections need those of their slot. */
 export type ReadRecords = (spans: readonly [number, number][]) => Promise<RecordBody[]>;
 
+type Settle = (record: OpenedRecord, draft: RecordDraft | null) => void;
+
+/** A record of a slot that is so wrong that the slot cannot be settled with it. */
+export class BrokenRecord extends Error {
+  constructor(
+    readonly sequence: number,
+    cause: unknown,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
 export class Slots {
-  private readonly states = new Map<Instant, SlotState>();
+  readonly states: SlotStates;
   private readonly lots = new Map<string, Lot[]>();
   /** Records of the slot or correction under way. */
-  private open: RecordBody[] = [];
+  private open: OpenedRecord[] = [];
+  private settled: SettledRegisters[] = [];
 
   constructor(
     private readonly members: Members,
     private readonly orders: OrderBook,
     private readonly books: Books,
     private readonly readRecords: ReadRecords,
-  ) {}
+    private readonly findings: Findings,
+  ) {
+    this.states = new SlotStates(members);
+  }
+
+  concern({ kind }: RecordBody): boolean {
+    return ['household-slot', 'trade', 'slot-closed', 'correction'].includes(kind);
+  }
 
   /**
-   * Takes in a record of a slot. With the last one of a close or a correction it returns what all
-   * its records should have been; the records themselves are then posted one by one.
+   * Takes in a record of a slot. With the last one of a close or a correction, `settle` is given all
+   * of them in turn, each with what it should have been.
    */
-  async take(body: RecordBody, findings: Findings): Promise<Expectation | null> {
-    if (body.kind === 'operator-action' && body.facts['action'] === 'slot-quarantined') {
-      const slot = String(body.facts['slot']);
-      this.state(slot).status = 'quarantined';
-      return null;
-    }
-    if (body.kind === 'gate') {
-      this.closeGate(body);
-      return null;
-    }
-    const isSlotRecord = ['household-slot', 'trade', 'slot-closed', 'correction'].includes(
-      body.kind,
+  async take(record: OpenedRecord, settle: Settle): Promise<void> {
+    const { kind, facts } = record.body;
+    this.open.push(record);
+    if (kind !== 'slot-closed' && (kind !== 'correction' || 'household' in facts)) return;
+    const records = this.open.splice(0);
+    const bodies = records.map(({ body }) => body);
+    const drafts = kind === 'slot-closed' ? this.closed(bodies) : await this.corrected(bodies);
+    this.findings.same(
+      'record_body',
+      record.body.sequence,
+      'number of records of the slot',
+      drafts.length,
+      records.length,
     );
-    if (!isSlotRecord) return null;
-    this.open.push(body);
-    if (body.kind === 'slot-closed') return this.closed(findings);
-    if (body.kind === 'correction' && !('household' in body.facts)) return this.corrected(findings);
-    return null;
+    records.forEach((one, index) => settle(one, drafts[index] ?? null));
   }
 
   /** Whether records of a slot are waiting for its last one. */
@@ -81,33 +88,9 @@ export class Slots {
     return this.open.length > 0;
   }
 
-  slotRows(): Row[] {
-    return [...this.states].map(([slot, state]) => ({
-      slot_start: slot,
-      slot_end: state.slotEnd,
-      status: state.status,
-      clearing_price_micro_per_kwh: state.clearingPrice,
-      traded_wh: state.tradedWh,
-      gate_sequence: state.gateSequence,
-      closed_sequence: state.closedSequence,
-      correction_sequences: state.correctionSequences,
-      revision: state.revision,
-    }));
-  }
-
-  /** Revisions of trades: under `metered` every closed slot, else every gate that was cleared. */
-  tradedSlotRows(tradedUnderMetered: ReadonlySet<Instant>): Row[] {
-    return [...this.states]
-      .filter(([slot, { gateSequence }]) => gateSequence !== null || tradedUnderMetered.has(slot))
-      .map(([slot, { gateSequence, revision }]) => ({
-        slot_start: slot,
-        revision: gateSequence === null ? revision : 0,
-        gate_sequence: gateSequence,
-      }));
-  }
-
-  closedSlots(): Instant[] {
-    return [...this.states].filter(([, { status }]) => status === 'closed').map(([slot]) => slot);
+  /** Registers of the records since this was last asked. */
+  takeSettled(): SettledRegisters[] {
+    return this.settled.splice(0);
   }
 
   lotRows(): Row[] {
@@ -121,66 +104,60 @@ export class Slots {
     );
   }
 
-  private closeGate({ facts, sequence }: RecordBody): void {
-    const state = this.state(String(facts['slot']));
-    state.gateSequence = sequence;
-    state.clearingPrice = (facts['clearingPriceMicroPerKwh'] ?? null) as number | null;
-    state.tradedWh = Number(facts['tradedWh']);
-  }
-
-  private closed(findings: Findings): Expectation {
-    const bodies = this.takeOpen();
+  private closed(bodies: readonly RecordBody[]): RecordDraft[] {
     const manifest = bodies.at(-1)!;
     const facts = manifest.facts as ManifestFacts;
-    const households = bodies.filter(({ kind }) => kind === 'household-slot').map(factsOf);
+    const ofHouseholds = bodies.filter(({ kind }) => kind === 'household-slot');
+    const households = ofHouseholds.map(factsOf);
     const terms = this.termsOf(manifest.microgrid, facts);
-    const registers = new Map(households.map((one) => [one.household, meterSlots(one)]));
-    this.assertInputs(bodies, findings, terms);
+    for (const body of ofHouseholds) this.assertEnergy(body);
+    this.assertInputs(manifest, ofHouseholds, terms);
     const slot = closeSlot({
       terms,
       households: households.map((one) => settledHousehold(one, this.energyOf(one))),
       trades: terms.mechanism === 'metered' ? [] : this.orders.tradesOf(facts.slot),
     });
+    const registers = new Map(households.map((one) => [one.household, meterSlots(one)]));
+    const drafts = slotRecords(slot, registers, this.supply());
     for (const { input, uses } of slot.households) {
       if (input.lots.length > 0 || uses.lotsAfter.length > 0) {
-        this.lots.set(input.householdId, uses.lotsAfter);
+        this.keepLots(input.householdId, uses.lotsAfter);
       }
     }
-    const state = this.state(facts.slot);
-    state.slotEnd = facts.slotEnd;
+    this.orders.forget(facts.slot);
+    const state = this.states.of(facts.slot);
     state.status = 'closed';
     state.clearingPrice = slot.clearingPriceMicroPerKwh ?? state.clearingPrice;
     state.tradedWh = slot.tradedWh;
     state.closedSequence = manifest.sequence;
     state.spans = [[bodies[0]!.sequence, manifest.sequence]];
-    return { bodies, drafts: slotRecords(slot, registers, this.supply()) };
+    return drafts;
   }
 
-  private async corrected(findings: Findings): Promise<Expectation> {
-    const bodies = this.takeOpen();
+  private async corrected(bodies: readonly RecordBody[]): Promise<RecordDraft[]> {
     const closing = bodies.at(-1)!;
     const slotStart = String(closing.facts['slot']);
-    const state = this.states.get(slotStart);
-    if (!state) {
-      findings.add('record_body', closing.sequence, 'slot', 'a closed slot', slotStart);
-      return { bodies, drafts: [] };
-    }
+    const state = this.states.closed(slotStart);
     const earlier = await this.readRecords(state.spans);
     const before = new Map<string, HouseholdFacts>();
     for (const body of earlier) {
       if ('household' in body.facts) before.set(factsOf(body).household, factsOf(body));
     }
     const manifest = earlier.find(({ kind }) => kind === 'slot-closed')!.facts as ManifestFacts;
-    const changedFacts = bodies.slice(0, -1).map(factsOf);
-    for (const body of bodies.slice(0, -1)) this.assertEnergy(body, findings);
-    const now = new Map([...before, ...changedFacts.map((one) => [one.household, one] as const)]);
+    const changed = bodies.slice(0, -1);
+    for (const body of changed) this.assertEnergy(body);
+    const now = new Map([
+      ...before,
+      ...changed.map((body): [string, HouseholdFacts] => [factsOf(body).household, factsOf(body)]),
+    ]);
     const [first] = before.values();
+    const terms = this.termsOf(closing.microgrid, manifest);
     const slot = closeSlot({
-      terms: { ...this.termsOf(closing.microgrid, manifest), tariff: first!.tariff },
+      terms: { ...terms, tariff: first?.tariff ?? terms.tariff },
       households: [...now.values()]
         .sort((a, b) => (a.household < b.household ? -1 : 1))
         .map((one) => settledHousehold(before.get(one.household) ?? one, this.energyOf(one))),
-      trades: manifest.mechanism === 'metered' ? [] : this.orders.tradesOf(slotStart),
+      trades: terms.mechanism === 'metered' ? [] : await this.tradesOf(state),
     });
     const correction = correctSlot({
       slot,
@@ -197,77 +174,105 @@ export class Slots {
       lotsNow: this.lots,
       supplyBefore: this.supply(),
     });
-    for (const { householdId, lots } of correction.batteries) this.lots.set(householdId, lots);
+    for (const { householdId, lots } of correction.batteries) this.keepLots(householdId, lots);
     state.revision += 1;
     state.tradedWh = slot.tradedWh;
     state.correctionSequences.push(closing.sequence);
     state.spans.push([bodies[0]!.sequence, closing.sequence]);
-    return { bodies, drafts: correction.drafts };
+    return correction.drafts;
+  }
+
+  /** The trades of a gate that was cleared long ago, from its record. */
+  private async tradesOf({ gateSequence }: SlotState) {
+    if (gateSequence === null) return [];
+    const [gate] = await this.readRecords([[gateSequence, gateSequence]]);
+    return tradesOfGate(gate!);
   }
 
   /** What the facts take for given must be what was known before the slot closed. */
-  private assertInputs(bodies: readonly RecordBody[], findings: Findings, terms: SlotTerms): void {
+  private assertInputs(
+    manifest: RecordBody,
+    ofHouseholds: readonly RecordBody[],
+    terms: SlotTerms,
+  ): void {
     const { members } = this;
-    const manifest = bodies.at(-1)!;
-    const same = (body: RecordBody, field: string, expected: Json, found: Json) =>
-      findings.same(
-        'record_body',
-        body.sequence,
-        field,
-        canonicalJson(expected),
-        canonicalJson(found),
-      );
-    const ofHouseholds = bodies.filter(({ kind }) => kind === 'household-slot');
-    same(
+    const microgrid = members.microgrid!;
+    this.same(
       manifest,
       'households of the slot',
       members.activeIn(terms.slot),
       ofHouseholds.map((body) => factsOf(body).household),
     );
-    const { microgrid } = members;
-    same(
+    this.same(
       manifest,
       'mechanism, pricing and k',
-      [microgrid!.mechanism, microgrid!.pricing, microgrid!.priceKThousandths],
+      [microgrid.mechanism, microgrid.pricing, microgrid.priceKThousandths],
       [terms.mechanism, terms.pricing, terms.kThousandths],
     );
-    for (const body of ofHouseholds) {
+    for (const body of ofHouseholds) this.assertHousehold(body, terms);
+  }
+
+  private assertHousehold(body: RecordBody, terms: SlotTerms): void {
+    const { members } = this;
+    const facts = factsOf(body);
+    const id = facts.household;
+    this.same(body, 'tariff', { ...terms.tariff }, facts.tariff);
+    this.same(body, 'limits', members.limitsIn(id, terms.slot), facts.limits);
+    this.same(
+      body,
+      'availableMicro',
+      this.books.available(walletOf(id), members.creditLimitOf(id)),
+      facts.availableMicro,
+    );
+    this.same(body, 'battery.usableWh', members.usableWhOf(id, terms.slot), facts.battery.usableWh);
+    this.same(body, 'battery.before', this.lots.get(id) ?? [], facts.battery.before);
+  }
+
+  /**
+   * The energy follows from the registers, and those are of all the household's meters.
+   * @throws BrokenRecord where there is no such thing in the record
+   */
+  private assertEnergy(body: RecordBody): void {
+    try {
       const facts = factsOf(body);
-      const id = facts.household;
-      same(body, 'tariff', { ...terms.tariff }, facts.tariff);
-      same(body, 'limits', members.limitsIn(id, terms.slot), facts.limits);
-      same(
+      assertRegisters(facts.registers);
+      this.same(body, 'energy', { ...this.energyOf(facts) }, { ...facts.energy });
+      this.same(
         body,
-        'availableMicro',
-        this.books.available(walletOf(id), members.creditLimitOf(id)),
-        facts.availableMicro,
+        'registers',
+        this.members.registersIn(facts.household, facts.slot),
+        facts.registers.map(({ meter, role, register }) => ({ meter, role, register })),
       );
-      same(body, 'battery.usableWh', members.usableWhOf(id, terms.slot), facts.battery.usableWh);
-      same(body, 'battery.before', this.lots.get(id) ?? [], facts.battery.before);
-      this.assertEnergy(body, findings);
+      this.noteRegisters(body);
+    } catch (error) {
+      throw new BrokenRecord(body.sequence, error);
     }
   }
 
-  /** The energy follows from the registers, and every register has the role its meter has. */
-  private assertEnergy(body: RecordBody, findings: Findings): void {
-    const facts = factsOf(body);
-    const energy = this.energyOf(facts);
-    findings.same(
+  private same(body: RecordBody, field: string, expected: Json, found: Json): void {
+    if (isSame(expected, found)) return;
+    this.findings.add(
       'record_body',
       body.sequence,
-      'energy',
-      canonicalJson({ ...energy }),
-      canonicalJson({ ...facts.energy }),
+      field,
+      canonicalJson(expected),
+      canonicalJson(found),
     );
-    for (const { meter, role } of facts.registers) {
-      findings.same(
-        'record_body',
-        body.sequence,
-        `role of ${meter}`,
-        this.members.roleOf(meter),
-        role,
-      );
-    }
+  }
+
+  /** With which revisions the slots counted that a border may have been carried over from. */
+  private noteRegisters({ sequence, facts: all }: RecordBody): void {
+    const facts = all as HouseholdFacts;
+    const startMillis = parseInstant(facts.slot);
+    const endMillis = parseInstant(facts.slotEnd);
+    this.settled.push({
+      sequence,
+      facts,
+      startMillis,
+      endMillis,
+      previousRevision: this.states.revisionOf(2 * startMillis - endMillis),
+      yesterdayRevision: this.states.revisionOf(startMillis - 86_400_000),
+    });
   }
 
   private energyOf(facts: HouseholdFacts): HouseholdFacts['energy'] {
@@ -280,8 +285,8 @@ export class Slots {
     return {
       microgridId,
       slot: facts.slot,
-      slotEnd: facts.slotEnd,
-      currency: this.members.microgrid?.currency ?? '',
+      slotEnd: this.states.endOf(facts.slot),
+      currency: this.members.microgrid!.currency,
       mechanism: facts.mechanism,
       pricing: facts.pricing,
       kThousandths: facts.kThousandths,
@@ -302,37 +307,16 @@ export class Slots {
     };
   }
 
-  private state(slot: Instant): SlotState {
-    let state = this.states.get(slot);
-    if (!state) {
-      const slotMinutes = this.members.microgrid?.slotMinutes ?? 15;
-      state = {
-        slotEnd: formatInstant(parseInstant(slot) + slotMinutes * 60_000),
-        status: 'gate-closed',
-        clearingPrice: null,
-        tradedWh: 0,
-        gateSequence: null,
-        closedSequence: null,
-        correctionSequences: [],
-        revision: 0,
-        spans: [],
-      };
-      this.states.set(slot, state);
-    }
-    return state;
+  /** Lots in the order in which the table gives them back, whatever order they were found in. */
+  private keepLots(household: string, lots: readonly Lot[]): void {
+    const rank = ({ source }: Lot) => LOT_SOURCES.indexOf(source);
+    this.lots.set(
+      household,
+      lots.toSorted(
+        (a, b) => parseInstant(a.chargedIn) - parseInstant(b.chargedIn) || rank(a) - rank(b),
+      ),
+    );
   }
-
-  private takeOpen(): RecordBody[] {
-    const bodies = this.open;
-    this.open = [];
-    return bodies;
-  }
-}
-
-/** Records as they stand, and what they should have been. */
-export interface Expectation {
-  bodies: RecordBody[];
-  drafts: RecordDraft[];
 }
 
 function factsOf(body: RecordBody): HouseholdFacts {
@@ -340,7 +324,7 @@ function factsOf(body: RecordBody): HouseholdFacts {
 }
 
 /** The registers of a record as metering gave them. */
-export function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[] {
+function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[] {
   return registers.map((one) => ({
     meterId: one.meter,
     householdId: household,

@@ -1,25 +1,14 @@
-import type { TABLES_AT_END, TABLES_BY_SEQUENCE } from './tables.js';
+/** SQL of verify: it reads only. Instants come as text, so that nothing of them is lost. */
 
-/** SQL of verify: reads only, in pages of the journal's sequence. */
-
-export const MICROGRIDS = `SELECT microgrid_id AS id FROM microgrid ORDER BY microgrid_id`;
-
-/** Heads from outside and bodies beside them; a head without a body was erased. */
+/** Heads from outside, and bodies and entries beside them; a head without a body was erased. */
 export const RECORDS = `
-  SELECT head.sequence, head.kind, head.at, head.cause_hash AS "causeHash", head.commitment,
-    body.bytes, body.key_holder AS "keyHolder", entry.entry
+  SELECT head.sequence, head.kind, head.at::text, head.cause_hash AS "causeHash",
+    head.commitment, body.bytes, body.key_holder AS "keyHolder", entry.entry
   FROM record_head head
   LEFT JOIN record_body body USING (microgrid_id, sequence)
   LEFT JOIN log_entry entry ON entry.microgrid_id = head.microgrid_id
     AND entry.entry_index = head.sequence - 1
   WHERE head.microgrid_id = $1 AND head.sequence > $2 ORDER BY head.sequence LIMIT $3`;
-
-export const COUNTS = `
-  SELECT (SELECT count(*) FROM record_body WHERE microgrid_id = $1)::bigint AS bodies,
-    (SELECT count(*) FROM log_entry WHERE microgrid_id = $1)::bigint AS entries,
-    (SELECT count(*) FROM log_tile WHERE microgrid_id = $1)::bigint AS tiles,
-    (SELECT count(*) FROM register_border WHERE microgrid_id = $1)::bigint AS borders,
-    (SELECT count(*) FROM record_key WHERE microgrid_id = $1)::bigint AS keys`;
 
 export const BODIES = `
   SELECT body.bytes FROM record_body body
@@ -29,12 +18,11 @@ export const BODIES = `
 
 export const KEYS = `SELECT key_holder AS holder, key FROM record_key WHERE microgrid_id = $1`;
 
+export const PROGRAM_KEYS = `
+  SELECT program_id AS program, pseudonym_key AS key FROM program WHERE microgrid_id = $1`;
+
 export const HEAD = `
   SELECT sequence, log_edge AS "logEdge" FROM journal_head WHERE microgrid_id = $1`;
-
-export const CHECKPOINTS = `
-  SELECT size, root, note FROM checkpoint
-  WHERE microgrid_id = $1 AND size > $2 ORDER BY size LIMIT $3`;
 
 export const TILES = `
   SELECT stored.level, stored.tile, stored.hashes
@@ -42,83 +30,132 @@ export const TILES = `
     ON stored.level = wanted.level AND stored.tile = wanted.tile
   WHERE stored.microgrid_id = $1`;
 
-export const BORDERS = `
-  SELECT stored.* FROM register_border stored
-  JOIN unnest($2::timestamptz[], $3::text[], $4::text[], $5::smallint[])
-    AS wanted (border_at, meter_id, register, revision)
-    ON stored.border_at = wanted.border_at AND stored.meter_id = wanted.meter_id
-      AND stored.register = wanted.register AND stored.revision = wanted.revision
-  WHERE stored.microgrid_id = $1`;
+/** Condition of the rows with these keys, in the order of `REGISTER_BORDER`'s. */
+export const BORDER_KEYS = `(border_at, meter_id, register, revision) IN (
+  SELECT * FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::smallint[]))`;
 
-/** The readings around borders: those in a window, by meter. */
+export const ORDER_IDS = `order_id = ANY ($2::text[])`;
+
+/** The border that was known when only revisions up to the given one were, in the order asked. */
+export const BORDERS_THEN = `
+  SELECT known.value_wh AS "endWh", known.quality AS "endQuality", known.start_wh AS "startWh",
+    known.start_quality AS "startQuality"
+  FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::smallint[])
+    WITH ORDINALITY AS asked (meter_id, register, border_at, revision, place)
+  LEFT JOIN LATERAL (
+    SELECT * FROM register_border border
+    WHERE border.microgrid_id = $1 AND border.meter_id = asked.meter_id
+      AND border.register = asked.register AND border.border_at = asked.border_at
+      AND border.revision <= asked.revision
+    ORDER BY border.revision DESC LIMIT 1
+  ) known ON true
+  ORDER BY asked.place`;
+
+/** The readings of meters in a window. */
 export const READINGS = `
-  SELECT meter_id AS meter, register, read_at AS "readAt", value_wh AS "valueWh"
+  SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh"
   FROM reading
-  WHERE microgrid_id = $1 AND meter_id = ANY ($2::text[]) AND read_at BETWEEN $3 AND $4`;
+  WHERE microgrid_id = $1 AND meter_id = ANY ($2::text[])
+    AND register = ANY ('{import,export}') AND read_at BETWEEN $3 AND $4`;
 
-/** Readings with their payloads, in order of the key after ($2, $3, $4). */
-export const READINGS_WITH_PAYLOAD = `
-  SELECT reading.meter_id AS meter, reading.register, reading.read_at AS "readAt",
-    reading.value_wh AS "valueWh", reading.power_w AS "powerW",
-    reading.payload_hash AS "payloadHash", payload.bytes
-  FROM reading LEFT JOIN reading_payload payload USING (microgrid_id, payload_hash)
-  WHERE reading.microgrid_id = $1
-    AND (reading.meter_id, reading.register, reading.read_at) > ($2, $3, $4::timestamptz)
-  ORDER BY reading.meter_id, reading.register, reading.read_at LIMIT $5`;
-
-export const CONTRADICTIONS_WITH_PAYLOAD = `
-  SELECT meter_id AS meter, register, read_at AS "readAt", value_wh AS "valueWh",
-    payload_hash AS "payloadHash", payload.bytes
-  FROM reading_contradiction LEFT JOIN reading_payload payload USING (microgrid_id, payload_hash)
-  WHERE microgrid_id = $1
-  ORDER BY meter_id, register, read_at, value_wh`;
+/** What a payload stands for in the other tables; ordered as the payloads are. */
+export const READINGS_BY_PAYLOAD = `
+  SELECT payload_hash AS "payloadHash", 'reading' AS "table", meter_id AS meter, register,
+    read_at::text AS "readAt", value_wh::text AS "valueWh", power_w::text AS "powerW"
+  FROM reading WHERE microgrid_id = $1
+  UNION ALL
+  SELECT payload_hash, 'reading_contradiction', meter_id, register, read_at::text, value_wh::text,
+    NULL
+  FROM reading_contradiction WHERE microgrid_id = $1
+  ORDER BY 1`;
 
 export const PAYLOADS = `
   SELECT payload_hash AS "payloadHash", bytes FROM reading_payload
-  WHERE microgrid_id = $1 AND payload_hash > $2 ORDER BY payload_hash LIMIT $3`;
+  WHERE microgrid_id = $1 ORDER BY payload_hash`;
 
-/** Borders whose last real reading is not among the readings. */
-export const UNREAL_BORDERS = `
-  SELECT border_at AS "borderAt", meter_id AS meter, register, revision, real_at AS "realAt",
-    real_wh AS "realWh"
-  FROM register_border border
-  WHERE microgrid_id = $1 AND real_at IS NOT NULL AND NOT EXISTS (
-    SELECT FROM reading
-    WHERE reading.microgrid_id = border.microgrid_id AND reading.meter_id = border.meter_id
-      AND reading.register = border.register AND reading.read_at = border.real_at
-      AND reading.value_wh = border.real_wh)
-  ORDER BY border_at, meter_id, register, revision LIMIT 20`;
+/**
+ * For values that a payload says and no row of that payload has: whether they stand elsewhere, as a
+ * repeat or a contradiction of any payload, or were refused. A meter of null is any meter.
+ */
+export const OTHERWISE_KEPT = `
+  WITH refused AS MATERIALIZED (
+    SELECT payload_hash, meter_id, reason FROM rejection
+    WHERE microgrid_id = $1 AND payload_hash = ANY ($6::bytea[])
+  )
+  SELECT
+    EXISTS (
+      SELECT FROM meter JOIN reading USING (microgrid_id, meter_id)
+      WHERE meter.microgrid_id = $1 AND meter.meter_id = coalesce(asked.meter_id, meter.meter_id)
+        AND reading.register = asked.register AND reading.read_at = asked.read_at
+        AND reading.value_wh = asked.value_wh
+    ) OR EXISTS (
+      SELECT FROM reading_contradiction other
+      WHERE other.microgrid_id = $1 AND other.meter_id = coalesce(asked.meter_id, other.meter_id)
+        AND other.register = asked.register AND other.read_at = asked.read_at
+        AND other.value_wh = asked.value_wh
+    ) OR coalesce(verdict.whole, false) AS kept,
+    coalesce(verdict.contradicts, false) AS contradicts
+  FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::numeric[], $6::bytea[])
+    WITH ORDINALITY AS asked (meter_id, register, read_at, value_wh, payload_hash, place)
+  CROSS JOIN LATERAL (
+    SELECT bool_or(reason = 'contradicts') AS contradicts,
+      bool_or(reason NOT IN ('contradicts', 'falling_register')) AS whole
+    FROM refused
+    WHERE refused.payload_hash = asked.payload_hash
+      AND refused.meter_id = coalesce(asked.meter_id, refused.meter_id)
+  ) verdict
+  ORDER BY asked.place`;
 
-/** What a household had claimed from neighbors, as it stood before a record. */
+/** Contradictions that contradict nothing, or that were never counted as such. */
+export const IDLE_CONTRADICTIONS = `
+  SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh"
+  FROM reading_contradiction one
+  WHERE microgrid_id = $1 AND NOT (EXISTS (
+      SELECT FROM reading
+      WHERE reading.microgrid_id = one.microgrid_id AND reading.meter_id = one.meter_id
+        AND reading.register = one.register AND reading.read_at = one.read_at
+        AND reading.value_wh <> one.value_wh
+    ) AND EXISTS (
+      SELECT FROM rejection
+      WHERE rejection.microgrid_id = one.microgrid_id AND rejection.meter_id = one.meter_id
+        AND rejection.reason = 'contradicts' AND rejection.payload_hash = one.payload_hash))
+  ORDER BY meter_id, register, read_at LIMIT 20`;
+
+/** What households had claimed from neighbors in [$2, $3), as it stood before record $4. */
 export const CLAIMED_BEFORE = `
-  SELECT coalesce(sum(clean_from_neighbors_wh), 0)::bigint AS "claimedWh"
+  SELECT household_id AS household, sum(clean_from_neighbors_wh)::bigint AS "claimedWh"
   FROM settlement
-  WHERE microgrid_id = $1 AND household_id = $2 AND sequence < $3
-    AND slot_start = ANY (ARRAY(
-      SELECT slot_start FROM slot WHERE microgrid_id = $1 AND slot_start >= $4 AND slot_start < $5))
+  WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND sequence < $4
     AND NOT EXISTS (
       SELECT FROM settlement later
       WHERE later.microgrid_id = settlement.microgrid_id
         AND later.slot_start = settlement.slot_start
         AND later.household_id = settlement.household_id
-        AND later.revision > settlement.revision AND later.sequence < $3)`;
+        AND later.revision > settlement.revision AND later.sequence < $4)
+  GROUP BY household_id`;
 
-type Covered = (typeof TABLES_BY_SEQUENCE)[keyof typeof TABLES_BY_SEQUENCE]['table'];
+/** The columns of every table, and which of them need care when read as text. */
+export const COLUMNS = `
+  SELECT class.relname AS "table", attribute.attname AS "column",
+    coalesce(base.typname, type.typname) AS type
+  FROM pg_attribute attribute
+  JOIN pg_class class ON class.oid = attribute.attrelid
+  JOIN pg_type type ON type.oid = attribute.atttypid
+  LEFT JOIN pg_type base ON base.oid = nullif(type.typbasetype, 0)
+  WHERE class.relnamespace = current_schema()::regnamespace AND class.relkind IN ('r', 'p')
+    AND attribute.attnum > 0 AND NOT attribute.attisdropped
+  ORDER BY class.relname, attribute.attnum`;
 
-/** The rows that records ($2, $3] left in one of the tables keyed by sequence. */
-export function rowsOfRecords(table: Covered): string {
-  return `SELECT * FROM ${table} WHERE microgrid_id = $1 AND sequence > $2 AND sequence <= $3`;
-}
-
-type CoveredAtEnd = (typeof TABLES_AT_END)[keyof typeof TABLES_AT_END]['table'];
-
-export function allRows(table: CoveredAtEnd): string {
-  return `SELECT * FROM ${table} WHERE microgrid_id = $1`;
-}
-
-/** Rows of a table whose sequence belongs to no record: left over, or moved. */
-export function strayRows(table: Covered): string {
+/** The microgrids of which a table has rows: a walk of its key from one to the next. */
+export function microgridsIn(table: string): string {
   return `
-    SELECT sequence FROM ${table}
-    WHERE microgrid_id = $1 AND (sequence <= 0 OR sequence > $2) ORDER BY sequence LIMIT 1`;
+    WITH RECURSIVE found (id) AS (
+      (SELECT microgrid_id FROM ${table} ORDER BY microgrid_id LIMIT 1)
+      UNION ALL
+      SELECT (
+        SELECT microgrid_id FROM ${table} WHERE microgrid_id > found.id
+        ORDER BY microgrid_id LIMIT 1)
+      FROM found WHERE found.id IS NOT NULL
+    )
+    SELECT id FROM found WHERE id IS NOT NULL`;
 }

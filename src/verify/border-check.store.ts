@@ -1,0 +1,228 @@
+import type { PastSlot } from '../metering/border.js';
+import type { RegisterFacts } from '../settlement/slot-facts.js';
+import { formatInstant } from '../units/slot.js';
+import {
+  borderRow,
+  derivedBorders,
+  isGivenByReadings,
+  ReadingIndex,
+  shortDecimal,
+  type NamedReadings,
+  type SettledRegisters,
+  type StoredReading,
+} from './borders.js';
+import type { Findings, Row } from './finding.js';
+import { exactInstant, type TableRows } from './table-rows.store.js';
+import { REGISTER_BORDER } from './tables.js';
+import * as store from './verify.store.js';
+
+/** One register of a record, with what is known of its readings. */
+interface Named {
+  settled: SettledRegisters;
+  register: RegisterFacts;
+  readings: NamedReadings;
+}
+
+const DAY = 86_400_000;
+
+/** How far around the slots readings are looked for: most are near, that of a silent meter is far. */
+const WINDOWS = [0, DAY, 400 * DAY];
+
+/**
+ * Holds the registers of records against the readings that they name and against the border table,
+ * a page of records at a time.
+ */
+export class BorderCheck {
+  private rowCount = 0;
+  /** The readings that each register named last: the next record of a silent meter names them too. */
+  private readonly lastNamed = new Map<string, StoredReading[]>();
+
+  constructor(
+    private readonly tables: TableRows,
+    private readonly findings: Findings,
+  ) {}
+
+  async check(page: readonly SettledRegisters[]): Promise<void> {
+    if (page.length === 0) return;
+    const found = await this.find(page);
+    const named = found.filter((one): one is Named => one !== null);
+    await this.assertBorders(named);
+    await this.compareRows(page, named);
+  }
+
+  /** Rows that no record left, of which the comparison by key knows nothing. */
+  async end(): Promise<void> {
+    const { table } = REGISTER_BORDER;
+    this.findings.same(
+      table,
+      'all',
+      'number of rows',
+      this.rowCount,
+      await this.tables.count(table),
+    );
+  }
+
+  /** Null for a register of which a reading is missing. */
+  private async find(page: readonly SettledRegisters[]): Promise<(Named | null)[]> {
+    const registers = page.flatMap((settled) =>
+      settled.facts.registers.map((register) => ({ settled, register })),
+    );
+    let index = new ReadingIndex([]);
+    const attempt = (one: { settled: SettledRegisters; register: RegisterFacts }) => {
+      const { meter, register, startReadings, endReadings } = one.register;
+      const all = (hashes: readonly string[], nearMillis: number) => {
+        const readings = hashes.map((hash) => index.find(meter, register, hash, nearMillis));
+        return readings.includes(undefined) ? null : (readings as NamedReadings['start']);
+      };
+      const start = all(startReadings, one.settled.startMillis);
+      const end = all(endReadings, one.settled.endMillis);
+      return start && end ? { ...one, readings: { start, end } } : null;
+    };
+    let found: (Named | null)[] = registers.map(() => null);
+    for (const window of WINDOWS) {
+      const missing = registers.filter((_, place) => !found[place]);
+      if (missing.length === 0) break;
+      index = await this.readingsAround(missing, window);
+      found = registers.map((one, place) => found[place] ?? attempt(one));
+    }
+    registers.forEach((one, place) => {
+      if (found[place]) return;
+      const { sequence, facts } = one.settled;
+      const row = `${one.register.meter} ${one.register.register} of ${facts.slot}`;
+      const expected = `the readings that record ${sequence} names`;
+      this.findings.add('reading', row, 'meter_id, register, read_at, value_wh', expected, 'none');
+    });
+    this.remember(found);
+    return found;
+  }
+
+  private async readingsAround(
+    registers: readonly { settled: SettledRegisters; register: RegisterFacts }[],
+    windowMillis: number,
+  ): Promise<ReadingIndex> {
+    const starts = registers.map(({ settled }) => settled.startMillis);
+    const ends = registers.map(({ settled }) => settled.endMillis);
+    const lengthMillis = ends[0]! - starts[0]!;
+    const from = starts.reduce((a, b) => Math.min(a, b)) - lengthMillis - windowMillis;
+    const to = ends.reduce((a, b) => Math.max(a, b)) + lengthMillis + windowMillis;
+    const meters = [...new Set(registers.map(({ register }) => register.meter))];
+    const rows = await this.tables.query<StoredReading>('reading', store.READINGS, [
+      meters,
+      formatInstant(from),
+      formatInstant(to),
+    ]);
+    const remembered = registers.flatMap(
+      ({ register }) => this.lastNamed.get(keyOf(register)) ?? [],
+    );
+    return new ReadingIndex([
+      ...rows.map((row) => ({ ...row, readAt: exactInstant(row.readAt) })),
+      ...remembered,
+    ]);
+  }
+
+  private remember(found: readonly (Named | null)[]): void {
+    for (const one of found) {
+      if (!one) continue;
+      const { meter, register } = one.register;
+      const readings = [...one.readings.start, ...one.readings.end].map(
+        ({ atMillis, microWh }): StoredReading => ({
+          meter,
+          register,
+          readAt: formatInstant(atMillis),
+          valueWh: `${microWh}e-6`,
+        }),
+      );
+      this.lastNamed.set(keyOf(one.register), readings);
+    }
+  }
+
+  private async assertBorders(named: readonly Named[]): Promise<void> {
+    const open = named.filter(({ settled, readings }) => !isGivenByReadings(settled, readings));
+    const past = new Map<Named, [PastSlot | null, PastSlot | null]>();
+    const previous = await this.bordersThen(open, 0, ({ previousRevision }) => previousRevision);
+    const yesterday = await this.bordersThen(
+      open,
+      DAY,
+      ({ yesterdayRevision }) => yesterdayRevision,
+    );
+    open.forEach((one, place) => past.set(one, [previous[place]!, yesterday[place]!]));
+    for (const one of named) {
+      const { settled, register, readings } = one;
+      const { sequence } = settled;
+      const [before, dayBefore] = past.get(one) ?? [null, null];
+      const { start, end } = derivedBorders(settled, readings, before, dayBefore);
+      const same = (field: keyof RegisterFacts, expected: unknown) =>
+        this.findings.same(
+          'record_body',
+          sequence,
+          `${field} of ${register.meter} ${register.register}`,
+          expected,
+          register[field],
+        );
+      same('startWh', start?.valueWh);
+      same('startQuality', start?.quality);
+      same('endWh', end?.valueWh);
+      same('endQuality', end?.quality);
+    }
+  }
+
+  /** The end of the slot before, or of the same slot a day before, as it counted then. */
+  private async bordersThen(
+    open: readonly Named[],
+    backMillis: number,
+    revisionOf: (settled: SettledRegisters) => number,
+  ): Promise<(PastSlot | null)[]> {
+    if (open.length === 0) return [];
+    const rows = await this.tables.query<{ [Key in keyof PastSlot]: PastSlot[Key] | null }>(
+      REGISTER_BORDER.table,
+      store.BORDERS_THEN,
+      [
+        open.map(({ register }) => register.meter),
+        open.map(({ register }) => register.register),
+        open.map(({ settled: { startMillis, endMillis } }) =>
+          formatInstant(backMillis === 0 ? startMillis : endMillis - backMillis),
+        ),
+        open.map(({ settled }) => revisionOf(settled)),
+      ],
+    );
+    return rows.map(({ endWh, endQuality, ...start }) =>
+      endWh === null || endQuality === null ? null : { ...start, endWh, endQuality },
+    );
+  }
+
+  private async compareRows(
+    page: readonly SettledRegisters[],
+    named: readonly Named[],
+  ): Promise<void> {
+    const lastReal = new Map(named.map(({ register, readings }) => [register, readings.end[0]]));
+    const expected = page.flatMap(({ facts }) =>
+      facts.registers
+        .filter(({ endWh }) => endWh !== null)
+        .map((register) =>
+          borderRow(
+            facts,
+            register,
+            lastReal.has(register) ? (lastReal.get(register) ?? null) : undefined,
+          ),
+        ),
+    );
+    this.rowCount += expected.length;
+    const { table, key } = REGISTER_BORDER;
+    const found = await this.tables.rows(
+      table,
+      store.BORDER_KEYS,
+      key.map((column) => expected.map((row) => row[column])),
+    );
+    this.findings.sameRows(REGISTER_BORDER, expected, found.map(inShort));
+  }
+}
+
+function keyOf({ meter, register }: RegisterFacts): string {
+  return `${meter} ${register}`;
+}
+
+/** PostgreSQL fills decimals up to their scale. */
+function inShort(row: Row): Row {
+  const value = row['real_wh'];
+  return typeof value === 'string' ? { ...row, real_wh: shortDecimal(value) } : row;
+}

@@ -1,0 +1,180 @@
+import { z } from 'zod';
+import {
+  estimateEnd,
+  estimateEnergy,
+  registerAt,
+  type BorderValue,
+  type PastSlot,
+  type RegisterReading,
+} from '../metering/border.js';
+import { readingHash, type Register } from '../metering/reading.js';
+import type { HouseholdFacts, RegisterFacts } from '../settlement/slot-facts.js';
+import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
+import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
+import type { Row } from './finding.js';
+
+/**
+ * The borders of registers, worked out again: from the readings that a record names, or, where these
+ * do not give it, from the slot before and the estimate that metering makes.
+ */
+
+/** The registers of a record, with the revisions in which other slots counted when it was made. */
+export interface SettledRegisters {
+  sequence: number;
+  facts: HouseholdFacts;
+  startMillis: number;
+  endMillis: number;
+  /** Of the slot before, and of the same slot a day before; −1 where it was not closed. */
+  previousRevision: number;
+  yesterdayRevision: number;
+}
+
+const HASHES = z.array(z.string());
+const REGISTERS = z.array(
+  z.object({
+    meter: z.string(),
+    register: z.enum(['import', 'export']),
+    startReadings: HASHES,
+    endReadings: HASHES,
+  }),
+);
+
+/** @throws Error on what cannot be looked up as registers and the readings they name */
+export function assertRegisters(registers: unknown): void {
+  REGISTERS.parse(registers);
+}
+
+/** A reading as it is stored: an exact instant and decimal text. */
+export interface StoredReading {
+  meter: string;
+  register: Register;
+  readAt: Instant;
+  valueWh: string;
+}
+
+type Hashed = RegisterReading & { readAt: Instant; hash?: string };
+
+/** Finds readings by the hash that records name them with; hashes only those near the border. */
+export class ReadingIndex {
+  private readonly byRegister = new Map<string, Hashed[]>();
+
+  constructor(readings: readonly StoredReading[]) {
+    for (const { meter, register, readAt, valueWh } of readings) {
+      const reading = decoded(readAt, valueWh);
+      if (!reading) continue;
+      const key = `${meter} ${register}`;
+      const known = this.byRegister.get(key);
+      if (known) known.push(reading);
+      else this.byRegister.set(key, [reading]);
+    }
+    for (const known of this.byRegister.values()) known.sort((a, b) => a.atMillis - b.atMillis);
+  }
+
+  find(
+    meter: string,
+    register: Register,
+    hash: string,
+    nearMillis: number,
+  ): RegisterReading | undefined {
+    const readings = this.byRegister.get(`${meter} ${register}`) ?? [];
+    let after = firstAfter(readings, nearMillis);
+    let before = after - 1;
+    while (before >= 0 || after < readings.length) {
+      for (const place of [before, after]) {
+        const reading = readings[place];
+        if (!reading) continue;
+        reading.hash ??= readingHash(meter, reading.readAt, register, reading.microWh);
+        if (reading.hash === hash) return reading;
+      }
+      before -= 1;
+      after += 1;
+    }
+    return undefined;
+  }
+}
+
+/** Both borders of a register as they had to be. */
+export interface DerivedBorders {
+  start: BorderValue | null;
+  end: BorderValue | null;
+}
+
+/** Whether the readings named give both borders, so that other slots need not be asked. */
+export function isGivenByReadings(slot: SettledRegisters, named: NamedReadings): boolean {
+  const start = atBorder(slot.startMillis, named.start);
+  return start !== null && atBorder(slot.endMillis, named.end) !== null;
+}
+
+/** The readings that a record names for the borders of a register. */
+export interface NamedReadings {
+  start: RegisterReading[];
+  end: RegisterReading[];
+}
+
+/** @param previous the slot before as it counted then, and @param yesterday that of a day before */
+export function derivedBorders(
+  { startMillis, endMillis }: SettledRegisters,
+  named: NamedReadings,
+  previous: PastSlot | null,
+  yesterday: PastSlot | null,
+): DerivedBorders {
+  const start =
+    atBorder(startMillis, named.start) ??
+    (previous && { valueWh: previous.endWh, quality: previous.endQuality, readings: [] });
+  const end =
+    atBorder(endMillis, named.end) ??
+    (start &&
+      estimateEnd(start.valueWh, estimateEnergy(yesterday, previous), named.end[0] ?? null));
+  return { start, end };
+}
+
+/** The rows of the border table that a record leaves; `real_*` where the reading was found. */
+export function borderRow(
+  { slotEnd, revision }: HouseholdFacts,
+  register: RegisterFacts,
+  lastReal: RegisterReading | null | undefined,
+): Row {
+  return {
+    border_at: slotEnd,
+    meter_id: register.meter,
+    register: register.register,
+    revision: revision ?? 0,
+    value_wh: register.endWh,
+    quality: register.endQuality,
+    start_wh: register.startWh,
+    start_quality: register.startQuality,
+    real_at: lastReal && formatInstant(lastReal.atMillis),
+    real_wh: lastReal && formatRegisterWh(lastReal.microWh),
+  };
+}
+
+/** Decimal text without the zeros that PostgreSQL adds. */
+export function shortDecimal(text: string): string {
+  return text?.includes('.') ? text.replace(/\.?0+$/, '') : text;
+}
+
+function atBorder(atMillis: number, [before, after]: RegisterReading[]): BorderValue | null {
+  if (!before || before.atMillis > atMillis) return null;
+  const encloses = after && after.atMillis > atMillis && after.microWh >= before.microWh;
+  return registerAt(atMillis, { before, after: encloses ? after : null });
+}
+
+function decoded(readAt: Instant, valueWh: string): Hashed | null {
+  try {
+    return { atMillis: parseInstant(readAt), microWh: parseRegisterWh(valueWh), readAt };
+  } catch {
+    // What cannot be a reading is nobody's: its payload tells so.
+    return null;
+  }
+}
+
+/** The place of the first reading later than an instant. */
+function firstAfter(readings: readonly Hashed[], atMillis: number): number {
+  let [low, high] = [0, readings.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (readings[middle]!.atMillis <= atMillis) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

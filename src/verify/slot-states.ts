@@ -1,0 +1,109 @@
+import type { RecordBody } from '../ledger/record.js';
+import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
+import type { Row } from './finding.js';
+import type { Members } from './members.js';
+
+/** What has become of each slot so far, and the rows that say so. */
+
+export interface SlotState {
+  slotEnd: Instant;
+  status: 'gate-closed' | 'closed' | 'quarantined';
+  clearingPrice: number | null;
+  tradedWh: number;
+  gateSequence: number | null;
+  closedSequence: number | null;
+  correctionSequences: number[];
+  revision: number;
+  /** Records of the slot, first and last, for its close and for each correction. */
+  spans: [number, number][];
+}
+
+export class SlotStates {
+  private readonly states = new Map<Instant, SlotState>();
+
+  constructor(private readonly members: Members) {}
+
+  /** The state of a slot, which begins with the first record that tells of it. */
+  of(slot: Instant): SlotState {
+    let state = this.states.get(slot);
+    if (!state) {
+      state = {
+        slotEnd: this.endOf(slot),
+        status: 'gate-closed',
+        clearingPrice: null,
+        tradedWh: 0,
+        gateSequence: null,
+        closedSequence: null,
+        correctionSequences: [],
+        revision: 0,
+        spans: [],
+      };
+      this.states.set(slot, state);
+    }
+    return state;
+  }
+
+  /** @throws Error unless the slot has been closed */
+  closed(slot: Instant): SlotState {
+    const state = this.states.get(slot);
+    if (state?.status !== 'closed') throw new Error(`${slot} is no closed slot`);
+    return state;
+  }
+
+  /** In which revision a slot counts now; −1 for one that has not been closed. */
+  revisionOf(startMillis: number): number {
+    const state = this.states.get(formatInstant(startMillis));
+    return state?.status === 'closed' ? state.revision : -1;
+  }
+
+  endOf(slot: Instant): Instant {
+    const slotMinutes = this.members.microgrid?.slotMinutes ?? 15;
+    return formatInstant(parseInstant(slot) + slotMinutes * 60_000);
+  }
+
+  closeGate({ facts, sequence }: RecordBody): void {
+    const state = this.of(String(facts['slot']));
+    state.gateSequence = sequence;
+    state.clearingPrice = (facts['clearingPriceMicroPerKwh'] ?? null) as number | null;
+    state.tradedWh = Number(facts['tradedWh']);
+  }
+
+  /** Takes note of a slot that was set aside. */
+  note({ kind, facts }: RecordBody): void {
+    if (kind !== 'operator-action' || facts['action'] !== 'slot-quarantined') return;
+    const state = this.of(String(facts['slot']));
+    if (state.status !== 'closed') state.status = 'quarantined';
+  }
+
+  get closedCount(): number {
+    return [...this.states.values()].filter(({ status }) => status === 'closed').length;
+  }
+
+  slotRows(): Row[] {
+    return [...this.states].map(([slot, state]) => ({
+      slot_start: slot,
+      slot_end: state.slotEnd,
+      status: state.status,
+      clearing_price_micro_per_kwh: state.clearingPrice,
+      traded_wh: state.tradedWh,
+      gate_sequence: state.gateSequence,
+      closed_sequence: state.closedSequence,
+      correction_sequences: state.correctionSequences,
+      revision: state.revision,
+    }));
+  }
+
+  /** Revisions of trades: under `metered` of every closed slot, else of every gate. */
+  tradedSlotRows(): Row[] {
+    const isMetered = this.members.microgrid?.mechanism === 'metered';
+    const isTraded = ({ gateSequence, status }: SlotState) =>
+      gateSequence !== null || (isMetered && status === 'closed');
+    return [...this.states]
+      .filter(([, state]) => isTraded(state))
+      .map(([slot, { gateSequence, revision }]) => ({
+        slot_start: slot,
+        revision: gateSequence === null ? revision : 0,
+        gate_sequence: gateSequence,
+      }));
+  }
+}
