@@ -91,6 +91,8 @@ export class ReadingPublisher {
       clean: true,
       keepalive: 30,
       connectTimeout: 10_000,
+      // A service whose database is away refuses everybody, for a while.
+      reconnectOnConnackError: true,
       // Spread, so that a street of meters does not come back in one instant.
       reconnectPeriod: 1_000 + Math.floor(Math.random() * 1_000),
     });
