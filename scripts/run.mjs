@@ -17,7 +17,15 @@ const LOCK = join(ROOT, 'dist/.building');
 const PROGRAM = {
   name: 'program',
   marker: 'dist/src/main.js',
-  sources: ['src', 'simulator', 'nest-cli.json', 'tsconfig.json', 'tsconfig.build.json', '.swcrc'],
+  sources: [
+    'src',
+    'simulator',
+    'bench',
+    'nest-cli.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    '.swcrc',
+  ],
   tool: ['node_modules/@nestjs/cli/bin/nest.js', 'build'],
 };
 const PAGES = {
@@ -27,7 +35,8 @@ const PAGES = {
   tool: ['node_modules/vite/bin/vite.js', 'build', 'web', '--logLevel', 'warn'],
 };
 const WITH_PAGES = new Set(['start', 'serve']);
-const IN_SIMULATOR = new Set(['simulate', 'replay']);
+/** Where the commands lie that are not the service's own. */
+const FOLDERS = { simulate: 'dist/simulator', replay: 'dist/simulator', bench: 'dist/bench' };
 
 await main(process.argv[2], process.argv.slice(3));
 
@@ -40,7 +49,7 @@ async function main(command, args) {
   } catch (error) {
     return fail(error.message);
   }
-  const folder = IN_SIMULATOR.has(command) ? 'dist/simulator' : 'dist/src/commands';
+  const folder = Object.hasOwn(FOLDERS, command) ? FOLDERS[command] : 'dist/src/commands';
   const file = join(ROOT, folder, `${command}.js`);
   if (!existsSync(file)) return fail(`There is no command ${command}.`);
   process.setSourceMapsEnabled(true);

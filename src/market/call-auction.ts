@@ -1,5 +1,6 @@
 import type { Pricing } from '../parties/microgrid.js';
 import { largestRemainder, safeInteger } from '../units/integer.js';
+import { compareIds, inOrderOfId, rowsByKey } from './canonical-order.js';
 import { uniformPrice, type PriceInterval } from './pricing.js';
 
 /**
@@ -44,8 +45,8 @@ export interface CallAuctionResult {
   /** The competitive interval; null when nothing was traded. */
   readonly interval: PriceInterval | null;
   readonly volume: number;
-  /** What each order was served, zero included. */
-  readonly filled: Map<string, number>;
+  /** What each order was served, zero included; made when it is first asked for. */
+  readonly filled: ReadonlyMap<string, number>;
 }
 
 /**
@@ -59,11 +60,13 @@ export interface CallAuctionResult {
  * }) // 800 Wh at 50_000: the 100 Wh left over press the price down to the ask
  */
 export function callAuction(input: CallAuctionInput): CallAuctionResult {
-  const { bids, asks } = input;
-  checkBook(bids, asks);
-  const margin = matchLevels(levelsOf(bids, 'bid'), levelsOf(asks, 'ask'));
+  checkOrders(input);
+  const bids = inOrderOfId(input.bids);
+  const asks = inOrderOfId(input.asks);
+  checkApart(bids, asks);
+  const margin = matchLevels(levelsOf(input.bids, 'bid'), levelsOf(input.asks, 'ask'));
   if (margin === null) {
-    return { trades: [], price: null, interval: null, volume: 0, filled: filledOf([bids, asks]) };
+    return withFilled({ trades: [], price: null, interval: null, volume: 0 }, input);
   }
   const bought = serve(bids, margin.bid, (price) => price > margin.bid.price);
   const sold = serve(asks, margin.ask, (price) => price < margin.ask.price);
@@ -75,14 +78,13 @@ export function callAuction(input: CallAuctionInput): CallAuctionResult {
     margin.ask.price,
     margin.bid.price,
   ]);
-  const filled = filledOf([bids, asks], [bought, sold]);
-  return { trades: pair(bought, sold), price, interval, volume: margin.volume, filled };
+  return withFilled({ trades: pair(bought, sold), price, interval, volume: margin.volume }, input);
 }
 
 /** The quantity on offer at each price, best price first. */
-interface Level {
-  readonly price: number;
-  readonly quantity: number;
+interface Levels {
+  readonly prices: Float64Array;
+  readonly quantities: Float64Array;
 }
 
 /** The last level of one side that trades: what it is served, and the best price left unserved. */
@@ -98,96 +100,129 @@ interface Served {
   readonly quantities: readonly number[];
 }
 
-function checkBook(bids: readonly Bid[], asks: readonly Ask[]): void {
+function checkOrders({ bids, asks }: CallAuctionInput): void {
   const buyers = new Set<string>();
-  for (const { trader } of bids) buyers.add(trader);
-  for (const { trader } of asks) {
-    if (buyers.has(trader)) throw new RangeError(`trader ${trader} is on both sides`);
+  for (const bid of bids) {
+    checkOrder(bid);
+    buyers.add(bid.trader);
   }
-  for (const orders of [bids, asks]) {
-    for (const { id, price, quantity } of orders) {
-      safeInteger(price, 'price');
-      if (safeInteger(quantity, 'quantity') < 0) throw new RangeError(`negative quantity: ${id}`);
-    }
+  for (const ask of asks) {
+    checkOrder(ask);
+    if (buyers.has(ask.trader)) throw new RangeError(`trader ${ask.trader} is on both sides`);
   }
 }
 
-function filledOf(
-  sides: readonly (readonly LimitOrder[])[],
-  served: readonly Served[] = [],
-): Map<string, number> {
-  const filled = new Map<string, number>();
+function checkOrder({ id, price, quantity }: LimitOrder): void {
+  safeInteger(price, 'price');
+  if (safeInteger(quantity, 'quantity') < 0) throw new RangeError(`negative quantity: ${id}`);
+}
+
+/** That no id is on both sides, each in canonical order. */
+function checkApart(bids: readonly Bid[], asks: readonly Ask[]): void {
+  for (let i = 0, j = 0; i < bids.length && j < asks.length;) {
+    const [bid, ask] = [bids[i]!, asks[j]!];
+    if (compareIds(bid, ask) < 0) i += 1;
+    else j += 1;
+  }
+}
+
+/** Nobody clearing a slot needs every order's fill by id: the trades say it. */
+function withFilled(
+  result: Omit<CallAuctionResult, 'filled'>,
+  { bids, asks }: CallAuctionInput,
+): CallAuctionResult {
+  let filled: Map<string, number> | undefined;
+  return {
+    ...result,
+    get filled() {
+      if (filled) return filled;
+      filled = new Map();
+      for (const orders of [bids, asks]) for (const { id } of orders) filled.set(id, 0);
+      for (const { bid, ask, quantity } of result.trades) {
+        filled.set(bid.id, filled.get(bid.id)! + quantity);
+        filled.set(ask.id, filled.get(ask.id)! + quantity);
+      }
+      return filled;
+    },
+  };
+}
+
+function levelsOf(orders: readonly LimitOrder[], side: 'bid' | 'ask'): Levels {
+  // Read once, in the order in which they lie in memory.
+  const wanted = new Float64Array(orders.length);
+  const limits = new Float64Array(orders.length);
+  orders.forEach(({ price, quantity }, row) => {
+    wanted[row] = quantity;
+    limits[row] = price;
+  });
+  const rows = rowsByKey(limits);
+  if (side === 'bid') rows.reverse();
+  const prices = new Float64Array(orders.length);
+  const quantities = new Float64Array(orders.length);
   let count = 0;
-  for (const orders of sides) {
-    for (const { id } of orders) filled.set(id, 0);
-    count += orders.length;
+  for (const row of rows) {
+    if (wanted[row] === 0) continue;
+    if (count === 0 || prices[count - 1] !== limits[row]) prices[count++] = limits[row]!;
+    quantities[count - 1]! += wanted[row]!;
   }
-  if (filled.size !== count) throw new RangeError('an order id is used twice');
-  for (const { orders, quantities } of served) {
-    orders.forEach(({ id }, index) => filled.set(id, quantities[index]!));
-  }
-  return filled;
-}
-
-function levelsOf(orders: readonly LimitOrder[], side: 'bid' | 'ask'): Level[] {
-  const quantities = new Map<number, number>();
-  for (const { price, quantity } of orders) {
-    if (quantity > 0) quantities.set(price, (quantities.get(price) ?? 0) + quantity);
-  }
-  const prices = Float64Array.from(quantities.keys()).sort();
-  if (side === 'bid') prices.reverse();
-  return Array.from(prices, (price) => ({
-    price,
-    quantity: safeInteger(quantities.get(price)!, 'quantity at one price'),
-  }));
+  return { prices: prices.subarray(0, count), quantities: quantities.subarray(0, count) };
 }
 
 /** Walks both sides from their best prices while a bid meets an ask; equal prices trade. */
 function matchLevels(
-  bids: readonly Level[],
-  asks: readonly Level[],
+  bids: Levels,
+  asks: Levels,
 ): { bid: Margin; ask: Margin; volume: number } | null {
   let volume = 0;
   let [i, j] = [0, 0];
   let [bidDone, askDone] = [0, 0];
   let [lastBid, lastAsk] = [-1, -1];
   let [bidAtLast, askAtLast] = [0, 0];
-  while (i < bids.length && j < asks.length && bids[i]!.price >= asks[j]!.price) {
-    const traded = Math.min(bids[i]!.quantity - bidDone, asks[j]!.quantity - askDone);
+  while (i < bids.prices.length && j < asks.prices.length && bids.prices[i]! >= asks.prices[j]!) {
+    const [wanted, offered] = [quantityAt(bids, i), quantityAt(asks, j)];
+    const traded = Math.min(wanted - bidDone, offered - askDone);
     volume = safeInteger(volume + traded, 'volume');
     bidDone += traded;
     askDone += traded;
     [lastBid, bidAtLast, lastAsk, askAtLast] = [i, bidDone, j, askDone];
-    if (bidDone === bids[i]!.quantity) [i, bidDone] = [i + 1, 0];
-    if (askDone === asks[j]!.quantity) [j, askDone] = [j + 1, 0];
+    if (bidDone === wanted) [i, bidDone] = [i + 1, 0];
+    if (askDone === offered) [j, askDone] = [j + 1, 0];
   }
   if (volume === 0) return null;
   return {
     volume,
-    bid: { price: bids[lastBid]!.price, quantity: bidAtLast, bestLeft: bids[i]?.price ?? null },
-    ask: { price: asks[lastAsk]!.price, quantity: askAtLast, bestLeft: asks[j]?.price ?? null },
+    bid: { price: bids.prices[lastBid]!, quantity: bidAtLast, bestLeft: bids.prices[i] ?? null },
+    ask: { price: asks.prices[lastAsk]!, quantity: askAtLast, bestLeft: asks.prices[j] ?? null },
   };
 }
 
-/** All that is before the margin in full, and a share of what is at it. */
+function quantityAt({ quantities }: Levels, level: number): number {
+  return safeInteger(quantities[level]!, 'quantity at one price');
+}
+
+/**
+ * All that is before the margin in full, and a share of what is at it.
+ * @param orders in canonical order
+ */
 function serve(
   orders: readonly LimitOrder[],
   margin: Margin,
   isBefore: (price: number) => boolean,
 ): Served {
-  const served = byId(
-    orders.filter(
-      ({ price, quantity }) => quantity > 0 && (price === margin.price || isBefore(price)),
-    ),
-  );
-  const shares = proRata(
-    margin.quantity,
-    served.flatMap(({ price, quantity }) => (price === margin.price ? [quantity] : [])),
-  );
-  let atMargin = 0;
-  const quantities = served.map(({ price, quantity }) =>
-    price === margin.price ? shares[atMargin++]! : quantity,
-  );
+  const served: LimitOrder[] = [];
+  const quantities: number[] = [];
+  const atMargin: number[] = [];
+  for (const order of orders) {
+    const { price, quantity } = order;
+    if (quantity === 0 || !(price === margin.price || isBefore(price))) continue;
+    if (price === margin.price) atMargin.push(served.length);
+    served.push(order);
+    quantities.push(quantity);
+  }
+  const weights = atMargin.map((place) => quantities[place]!);
+  proRata(margin.quantity, weights).forEach((share, index) => {
+    quantities[atMargin[index]!] = share;
+  });
   return { orders: served, quantities };
 }
 
@@ -241,10 +276,4 @@ function pair(bought: Served, sold: Served): AuctionTrade[] {
   }
   if (bidLeft !== askLeft) throw new Error('bought and sold energy differ');
   return trades;
-}
-
-/** In canonical order. Rows mostly come in it: then there is nothing to sort. */
-function byId(orders: readonly LimitOrder[]): readonly LimitOrder[] {
-  const inOrder = orders.every(({ id }, index) => index === 0 || orders[index - 1]!.id < id);
-  return inOrder ? orders : orders.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }

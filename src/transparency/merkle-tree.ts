@@ -73,12 +73,13 @@ export function leafHash(entry: Uint8Array): Uint8Array {
 
 /** SHA-256(0x01 || left || right): the prefix keeps a node from passing for a leaf. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  const message = new Uint8Array(65);
-  message[0] = 1;
-  message.set(assertHash(left), 1);
-  message.set(assertHash(right), 33);
-  return sha256(message);
+  NODE.set(assertHash(left), 1);
+  NODE.set(assertHash(right), 33);
+  return sha256(NODE);
 }
+
+/** Filled anew for every node, of which there are as many as entries. */
+const NODE = Uint8Array.of(1, ...new Uint8Array(64));
 
 /** MTH({}) = SHA-256(""). */
 export const EMPTY_ROOT: Uint8Array = sha256(new Uint8Array(0));

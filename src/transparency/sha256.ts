@@ -15,31 +15,39 @@ export const sha256: (message: Uint8Array) => Uint8Array = builtIn() ?? portable
 export function hmacSha256(key: Uint8Array): (message: Uint8Array) => Uint8Array {
   if (key.length > BLOCK)
     throw new RangeError(`a key of ${key.length} bytes is longer than a block`);
-  const inner = padded(key, 0x36);
-  const outer = padded(key, 0x5c);
-  return (message) => sha256(joined(outer, sha256(joined(inner, message))));
+  // Each holds its padded key and room for what is hashed behind it.
+  let inner = padded(key, 0x36, BLOCK);
+  const outer = padded(key, 0x5c, HASH);
+  return (message) => {
+    const length = BLOCK + message.length;
+    if (length > inner.length) inner = padded(key, 0x36, 2 * message.length);
+    inner.set(message, BLOCK);
+    outer.set(sha256(inner.subarray(0, length)), BLOCK);
+    return sha256(outer);
+  };
 }
 
 const BLOCK = 64;
+const HASH = 32;
 
-function padded(key: Uint8Array, pad: number): Uint8Array {
-  const block = new Uint8Array(BLOCK).fill(pad);
+function padded(key: Uint8Array, pad: number, room: number): Uint8Array {
+  const block = new Uint8Array(BLOCK + room).fill(pad, 0, BLOCK);
   key.forEach((byte, at) => (block[at] = byte ^ pad));
   return block;
-}
-
-function joined(head: Uint8Array, tail: Uint8Array): Uint8Array {
-  const both = new Uint8Array(head.length + tail.length);
-  both.set(head);
-  both.set(tail, head.length);
-  return both;
 }
 
 /** Asked for at run time, so that a bundle for the browser holds no trace of it. */
 function builtIn(): ((message: Uint8Array) => Uint8Array) | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
   const crypto = process?.getBuiltinModule?.('node:crypto') as
-    { hash?: (algorithm: string, data: Uint8Array, encoding: 'buffer') => Uint8Array } | undefined;
+    { hash?: (algorithm: string, data: Uint8Array, encoding: 'latin1') => string } | undefined;
   const hash = crypto?.hash;
-  return hash && ((message) => hash('sha256', message, 'buffer'));
+  if (!hash) return undefined;
+  return (message) => {
+    // As text, one character a byte: a buffer from outside the heap costs more than the hash itself.
+    const text = hash('sha256', message, 'latin1');
+    const bytes = new Uint8Array(HASH);
+    for (let at = 0; at < HASH; at += 1) bytes[at] = text.charCodeAt(at);
+    return bytes;
+  };
 }
