@@ -20,6 +20,7 @@ import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { closeSlot, type SettledSlot, type Settlement, type SlotTerms } from './close-slot.js';
 import type { Lot } from './claims.js';
 import * as store from './settlement.store.js';
+import { energyFacts } from './slot-facts.js';
 import { slotRecords, type Supply } from './slot-records.js';
 
 /** The registers of a slot by household. */
@@ -127,16 +128,7 @@ export class SlotClosingService {
     );
     return measured.map(({ householdId, ...energy }) => ({
       householdId,
-      energy: {
-        importWh: energy.importWh,
-        exportWh: energy.exportWh,
-        generatedWh: energy.generatedWh,
-        chargedWh: energy.chargedWh,
-        dischargedWh: energy.dischargedWh,
-        consumptionWh: energy.consumptionWh,
-        unexplainedWh: energy.unexplainedWh,
-        quality: energy.quality,
-      },
+      energy: energyFacts(energy),
       limits: {
         sellAboveMicroPerKwh: limits.get(householdId)?.sellAbove ?? null,
         buyBelowMicroPerKwh: limits.get(householdId)?.buyBelow ?? null,

@@ -50,19 +50,24 @@ export function settledHousehold(
 ): SlotHousehold {
   return {
     householdId: facts.household,
-    energy: {
-      importWh: energy.importWh,
-      exportWh: energy.exportWh,
-      generatedWh: energy.generatedWh,
-      chargedWh: energy.chargedWh,
-      dischargedWh: energy.dischargedWh,
-      consumptionWh: energy.consumptionWh,
-      unexplainedWh: energy.unexplainedWh,
-      quality: energy.quality,
-    },
+    energy: energyFacts(energy),
     limits: facts.limits,
     availableMicro: facts.availableMicro,
     usableWh: facts.battery.usableWh,
     lots: facts.battery.before,
+  };
+}
+
+/** The members of a measurement that a record keeps. */
+export function energyFacts(measured: SlotHousehold['energy']): SlotHousehold['energy'] {
+  return {
+    importWh: measured.importWh,
+    exportWh: measured.exportWh,
+    generatedWh: measured.generatedWh,
+    chargedWh: measured.chargedWh,
+    dischargedWh: measured.dischargedWh,
+    consumptionWh: measured.consumptionWh,
+    unexplainedWh: measured.unexplainedWh,
+    quality: measured.quality,
   };
 }
