@@ -25,28 +25,37 @@ export async function timeAsyncMillis(work: () => Promise<unknown>): Promise<num
 }
 
 /**
- * Times of two peers in turns, so that what else the machine does falls on both, after a fifth of the
- * time to get warm.
- * @param millis what may be spent; at least two turns are counted
- * @returns the medians in milliseconds, and the median of the ratios of neighboring turns
+ * Processor time of two peers in turns, after a fifth of the time to get warm: what else the machine
+ * does takes none of it, and falls on both as far as it slows memory down.
+ * @param limits the milliseconds that may be spent, and how many calls make a turn; at least two turns
+ *   are counted
+ * @returns medians of one call in milliseconds, and the median of the ratios of neighboring turns
  */
 export function compare(
   ours: () => unknown,
   peer: () => unknown,
-  millis: number,
+  { millis, calls }: { millis: number; calls: number },
 ): { oursMillis: number; peerMillis: number; ratio: number } {
   const started = performance.now();
-  const times: { oursMillis: number; peerMillis: number }[] = [];
+  const turns: { oursMillis: number; peerMillis: number }[] = [];
   let warm = 0;
-  while (times.length < warm + 2 || performance.now() - started < millis) {
-    if (times.length === 0 || performance.now() - started < millis / 5) warm = times.length + 1;
-    const peerMillis = timeMillis(peer);
-    times.push({ peerMillis, oursMillis: timeMillis(ours) });
+  while (turns.length < warm + 2 || performance.now() - started < millis) {
+    if (turns.length === 0 || performance.now() - started < millis / 5) warm = turns.length + 1;
+    const peerMillis = processorMillis(peer, calls);
+    turns.push({ peerMillis, oursMillis: processorMillis(ours, calls) });
   }
-  const counted = times.slice(warm);
+  const counted = turns.slice(warm);
   return {
     oursMillis: median(counted.map(({ oursMillis }) => oursMillis)),
     peerMillis: median(counted.map(({ peerMillis }) => peerMillis)),
     ratio: median(counted.map(({ oursMillis, peerMillis }) => oursMillis / peerMillis)),
   };
+}
+
+/** Of one call, garbage collection included. */
+function processorMillis(work: () => unknown, calls: number): number {
+  const before = process.cpuUsage();
+  for (let call = 0; call < calls; call += 1) work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000 / calls;
 }

@@ -16,7 +16,7 @@ export interface Named {
 export function inOrderOfId<Order extends Named>(orders: readonly Order[]): readonly Order[] {
   const inOrder = orders.every(({ id }, index) => index === 0 || orders[index - 1]!.id < id);
   if (inOrder) return orders;
-  const prefixes = prefixKeys(orders);
+  const prefixes = prefixKeys(orders.map(({ id }) => id));
   const rows = rowsByKey(prefixes);
   const sorted = Array.from(rows, (row) => orders[row]!);
   // Where the prefixes are the same, the rest of the ids decides.
@@ -37,13 +37,13 @@ export function compareIds({ id: a }: Named, { id: b }: Named): number {
 
 /**
  * The first characters in which ids differ, as a number that sorts like them: enough to tell most ids
- * apart. Rows may lie anywhere in memory, so each is visited as few times as possible.
+ * apart. They may lie anywhere in memory, so each is visited as few times as possible.
  */
-function prefixKeys(orders: readonly Named[]): Float64Array {
-  const from = sharedLength(orders);
-  const lowest = new Float64Array(PREFIX).fill(Infinity);
-  const highest = new Float64Array(PREFIX);
-  for (const { id } of orders) {
+function prefixKeys(ids: readonly string[]): Float64Array {
+  const from = sharedLength(ids);
+  const lowest = new Int32Array(PREFIX).fill(letterAt('\uffff', 0));
+  const highest = new Int32Array(PREFIX);
+  for (const id of ids) {
     for (let at = 0; at < PREFIX; at += 1) {
       const letter = letterAt(id, from + at);
       if (letter < lowest[at]!) lowest[at] = letter;
@@ -52,12 +52,12 @@ function prefixKeys(orders: readonly Named[]): Float64Array {
   }
   // As many as leave room for the row beside them.
   const letters = highest.map((last, at) => last - lowest[at]! + 1);
-  let room = Math.floor(Number.MAX_SAFE_INTEGER / orders.length);
+  let room = Math.floor(Number.MAX_SAFE_INTEGER / ids.length);
   let length = 0;
   while (length < PREFIX && letters[length]! <= room) room = Math.floor(room / letters[length++]!);
-  const keys = new Float64Array(orders.length);
+  const keys = new Float64Array(ids.length);
   for (let row = 0; row < keys.length; row += 1) {
-    const { id } = orders[row]!;
+    const id = ids[row]!;
     let key = 0;
     for (let at = 0; at < length; at += 1) {
       key = key * letters[at]! + letterAt(id, from + at) - lowest[at]!;
@@ -70,10 +70,10 @@ function prefixKeys(orders: readonly Named[]): Float64Array {
 const PREFIX = 8;
 
 /** How many first characters are the same in all ids. */
-function sharedLength(orders: readonly Named[]): number {
-  const first = orders[0]!.id;
+function sharedLength(ids: readonly string[]): number {
+  const first = ids[0] ?? '';
   let length = first.length;
-  for (const { id } of orders) {
+  for (const id of ids) {
     let at = 0;
     while (at < length && id.charCodeAt(at) === first.charCodeAt(at)) at += 1;
     length = at;

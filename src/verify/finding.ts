@@ -36,7 +36,7 @@ export class Findings {
     expected: unknown,
     found: unknown,
   ): boolean {
-    const equal = comparable(expected) === comparable(found);
+    const equal = expected === found || comparable(expected) === comparable(found);
     if (!equal) this.add(table, row, field, expected, found);
     return equal;
   }
@@ -75,7 +75,9 @@ export class Findings {
 
 /** One text per value, whatever type the driver gives it; nothing that is text equals null. */
 function comparable(value: unknown): string | null {
+  if (typeof value === 'string') return value;
   if (value === null || value === undefined) return null;
+  if (typeof value !== 'object') return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
   if (Array.isArray(value)) return `{${value.map(comparable).join(',')}}`;
   return String(value);

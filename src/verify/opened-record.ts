@@ -213,10 +213,29 @@ function readBody(bytes: Uint8Array): RecordBody | null {
   try {
     const text = Buffer.from(bytes).toString('utf8');
     const body = JSON.parse(text) as RecordBody;
-    return isPlain(body) && isPlain(body.facts) && canonicalJson(body) === text ? body : null;
+    const isCanonical =
+      (isOrdered(body) && JSON.stringify(body) === text) || canonicalJson(body) === text;
+    return isCanonical && isPlain(body) && isPlain(body.facts) ? body : null;
   } catch {
     return null;
   }
+}
+
+/**
+ * What RFC 8785 asks beyond what JSON.stringify writes, and much sooner known: members in order, and
+ * whole numbers. JavaScript orders members named like numbers by itself; those take the long way.
+ */
+function isOrdered(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every(isOrdered);
+  let before = '';
+  for (const [name, inner] of Object.entries(value)) {
+    if (name < before || !name.isWellFormed() || !isOrdered(inner)) return false;
+    before = name;
+  }
+  return true;
 }
 
 function isPlain(value: unknown): boolean {

@@ -5,14 +5,14 @@ import { inOrderOfId, rowsByKey } from '../../src/market/canonical-order.js';
 const named = (ids: readonly string[]) => ids.map((id) => ({ id }));
 const idsOf = (orders: readonly { id: string }[]) => orders.map(({ id }) => id);
 
-describe('the canonical order', () => {
-  // Shared beginnings, one id the beginning of another, and every UTF-16 code unit there is.
-  const id = fc.oneof(
-    fc.string({ maxLength: 4 }),
-    fc.string({ unit: fc.constantFrom('a', 'b', '\u0000', '\uffff', '\ud800'), maxLength: 6 }),
-    fc.integer({ min: 0, max: 3000 }).map((number) => `street-of-many-houses/h${number}`),
-  );
+// Shared beginnings, one id the beginning of another, and every UTF-16 code unit there is.
+const id = fc.oneof(
+  fc.string({ maxLength: 4 }),
+  fc.string({ unit: fc.constantFrom('a', 'b', '\u0000', '\uffff', '\ud800'), maxLength: 6 }),
+  fc.integer({ min: 0, max: 3000 }).map((number) => `street-of-many-houses/h${number}`),
+);
 
+describe('the canonical order', () => {
   test('is that of the code units, whatever the ids', () => {
     fc.assert(
       fc.property(fc.uniqueArray(id, { maxLength: 60 }), (ids) => {
