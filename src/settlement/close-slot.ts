@@ -131,7 +131,9 @@ export function closeSlot(input: SlotInput): SettledSlot {
     households.map(({ householdId, energy, lots }) => [householdId, selfClaim(energy, lots)]),
   );
   const market = terms.mechanism === 'metered' ? clearMetered(input, claims) : null;
-  const trades = (market?.trades ?? input.trades).map((trade) => settleTrade(trade, claims));
+  const trades = (market?.trades ?? input.trades).map((trade) =>
+    settleTrade(trade, claims, terms.tariff),
+  );
   const dealings = dealingsOf(trades);
   const settled = households.map((household) => {
     const own = claims.get(household.householdId)!;
@@ -150,6 +152,7 @@ export function closeSlot(input: SlotInput): SettledSlot {
     walletLimited: market?.walletLimited ?? [],
   };
   assertEquations(slot);
+  assertNeverWorse(slot);
   return slot;
 }
 
@@ -171,12 +174,18 @@ function clearMetered({ terms, households }: SlotInput, claims: Map<string, Hous
 
 /**
  * A delivered trade settles what it claims, a firm one in full; nothing when a side is no member of
- * the microgrid any more.
+ * the microgrid any more, or when a tariff that came after a delivered trade has made the utility
+ * the better neighbor of one of them.
  */
-function settleTrade(trade: Trade, claims: Map<string, HouseholdClaims>): SettledTrade {
+function settleTrade(
+  trade: Trade,
+  claims: Map<string, HouseholdClaims>,
+  tariff: SlotTerms['tariff'],
+): SettledTrade {
   const seller = claims.get(trade.seller);
   const buyer = claims.get(trade.buyer);
-  const present = seller !== undefined && buyer !== undefined;
+  const present =
+    seller !== undefined && buyer !== undefined && (trade.firm || isBetterThan(tariff, trade));
   const claimed = present ? neighborClaim(seller, buyer, trade.energyWh) : [];
   const settledWh = present && trade.firm ? trade.energyWh : sumWh(claimed);
   return {
@@ -186,6 +195,13 @@ function settleTrade(trade: Trade, claims: Map<string, HouseholdClaims>): Settle
     costMicro: costMicro(settledWh, trade.buyerPriceMicroPerKwh),
     proceedsMicro: costMicro(settledWh, trade.sellerPriceMicroPerKwh),
   };
+}
+
+function isBetterThan(tariff: SlotTerms['tariff'], trade: Trade): boolean {
+  return (
+    trade.buyerPriceMicroPerKwh <= tariff.retailMicroPerKwh &&
+    trade.sellerPriceMicroPerKwh >= tariff.feedInMicroPerKwh
+  );
 }
 
 /** What one household's trades of the slot add up to. */
@@ -270,6 +286,22 @@ function withUtility(surplusWh: number, tariff: SlotTerms['tariff']): number {
   return surplusWh >= 0
     ? costMicro(surplusWh, tariff.feedInMicroPerKwh)
     : 0 - costMicro(-surplusWh, tariff.retailMicroPerKwh);
+}
+
+/** Without a firm trade nobody is worse off than at the tariff, one micro-unit of rounding a line aside. */
+function assertNeverWorse({ terms, households, trades }: SettledSlot): void {
+  const lines = new Map<string, number>();
+  for (const { buyer, seller, firm } of trades) {
+    for (const side of [buyer, seller]) {
+      lines.set(side, (lines.get(side) ?? 0) + (firm ? Infinity : 1));
+    }
+  }
+  for (const { settlement } of households) {
+    const { household, netMicro, tariffMicro } = settlement;
+    if (netMicro < tariffMicro - 1 - (lines.get(household) ?? 0)) {
+      throw new Error(`slot ${terms.slot}: ${household} is worse off than at its tariff`);
+    }
+  }
 }
 
 /** Section 5 and 7 in sums over the microgrid, and each battery's balance. */

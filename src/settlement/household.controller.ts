@@ -1,5 +1,7 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Param, Query, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import { stringify } from 'csv-stringify/sync';
+import type { Response } from 'express';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
 import type { Period } from '../parties/access.js';
@@ -11,6 +13,7 @@ import { PartiesService } from '../parties/parties.service.js';
 import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import { billRow } from './bill-line.js';
 import { SettlementService, type SettlementRow } from './settlement.service.js';
 import * as store from './settlement.store.js';
 import { monthOf } from './statement.js';
@@ -23,6 +26,8 @@ const MONTH = z.object({
     .regex(/^\d{4}-(0[1-9]|1[0-2])$/, 'must be a month such as 2026-06')
     .optional(),
 });
+
+const LINES = MONTH.extend({ format: z.enum(['json', 'csv']).default('json') });
 
 /** What a household earned, paid, holds, and from whom it bought. */
 @ApiTags('households')
@@ -113,6 +118,39 @@ export class HouseholdController {
       period,
     });
     return { items, next: null };
+  }
+
+  @Get('statements/lines')
+  @Allow('household.read')
+  @ApiOperation({
+    summary: 'A month slot by slot, with the bill at the tariff beside it; as CSV with format=csv',
+  })
+  @ApiProduces('application/json', 'text/csv')
+  async statementLines(
+    @Param('household') id: string,
+    @Query() query: unknown,
+    @CurrentPeriod() period: Period,
+    @Res({ passthrough: true }) response: Response,
+  ) {
+    const { microgrid, household } = await this.find(id);
+    const { limit, after } = parsePage(query);
+    const { month, format } = parse(LINES, query);
+    const rows = await this.statements.lines(
+      microgrid,
+      household,
+      { month: month === undefined ? null : monthOf(month, microgrid.timeZone), period },
+      { after: after === null ? null : parse(instant, after), limit },
+    );
+    const page = pageOf(
+      rows,
+      limit,
+      ({ slot }) => slot,
+      (line) => line,
+    );
+    if (format === 'json') return page;
+    response.type('text/csv; charset=utf-8');
+    if (page.next !== null) response.set('Next-After', page.next);
+    return stringify(page.items.map(billRow), { header: true });
   }
 
   private async find(id: string): Promise<{ microgrid: Microgrid; household: Household }> {

@@ -139,6 +139,24 @@ export const SETTLEMENTS_OF_HOUSEHOLD = `
     AND ${IS_CURRENT}
   ORDER BY settlement.slot_start DESC LIMIT $6`;
 
+/** Settlements of a household with what its trades in each slot add up to, oldest first. */
+export const BILL_LINES = `
+  SELECT ${SETTLEMENT_FIELDS}, traded.trades, traded.firm AS "firmTrades",
+    traded.bought_micro AS "boughtMicro", traded.earned_micro AS "earnedMicro"
+  FROM settlement
+  JOIN slot ON slot.microgrid_id = settlement.microgrid_id AND slot.slot_start = settlement.slot_start
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS trades, count(*) FILTER (WHERE firm) AS firm,
+      coalesce(sum(cost_micro) FILTER (WHERE buyer_id = $2), 0)::bigint AS bought_micro,
+      coalesce(sum(proceeds_micro) FILTER (WHERE seller_id = $2), 0)::bigint AS earned_micro
+    FROM trade_settlement one
+    WHERE one.microgrid_id = settlement.microgrid_id AND one.slot_start = settlement.slot_start
+      AND one.revision = slot.revision AND $2 IN (one.buyer_id, one.seller_id)) traded
+  WHERE settlement.microgrid_id = $1 AND settlement.household_id = $2
+    AND settlement.slot_start >= $3 AND settlement.slot_start < $4
+    AND ($5::timestamptz IS NULL OR settlement.slot_start > $5) AND ${IS_CURRENT}
+  ORDER BY settlement.slot_start LIMIT $6`;
+
 export const SETTLEMENTS_OF_SLOT = `
   SELECT ${SETTLEMENT_FIELDS} FROM settlement
   WHERE settlement.microgrid_id = $1 AND settlement.slot_start = $2 AND ${IS_CURRENT}

@@ -5,8 +5,12 @@ import { LedgerService } from '../ledger/ledger.service.js';
 import type { Period } from '../parties/access.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
+import { PartiesService } from '../parties/parties.service.js';
+import { tariffIn } from '../parties/tariff.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import { billLine, type BillLine, type SettledLine } from './bill-line.js';
 import { SettlementService } from './settlement.service.js';
+import * as store from './settlement.store.js';
 import { monthAt, monthOf, type Month } from './statement.js';
 
 /**
@@ -19,6 +23,7 @@ export class StatementService {
     private readonly database: DatabaseService,
     private readonly ledger: LedgerService,
     private readonly settlement: SettlementService,
+    private readonly parties: PartiesService,
     private readonly clock: MarketClockService,
   ) {}
 
@@ -28,11 +33,50 @@ export class StatementService {
     household: Household,
     { month, period }: { month: Month | null; period: Period },
   ) {
-    const now = await this.clock.now();
-    const wanted =
-      month ?? monthOf(monthAt(parseInstant(now), microgrid.timeZone), microgrid.timeZone);
-    const shown = clip(wanted, period);
+    const shown = await this.shownMonth(microgrid, month, period);
     return { items: shown ? [await this.statement(microgrid, household, shown)] : [] };
+  }
+
+  /**
+   * A month slot by slot, oldest first, both bills side by side.
+   * @param page the slot after which to go on, and how many; one more comes if there are more
+   */
+  async lines(
+    microgrid: Microgrid,
+    household: Household,
+    { month, period }: { month: Month | null; period: Period },
+    page: { after: Instant | null; limit: number },
+  ): Promise<BillLine[]> {
+    const shown = await this.shownMonth(microgrid, month, period);
+    if (!shown) return [];
+    const { microgridId, timeZone } = microgrid;
+    const settled = await this.database.query<SettledLine>(store.BILL_LINES, [
+      microgridId,
+      household.householdId,
+      shown.from,
+      shown.to,
+      page.after,
+      page.limit + 1,
+    ]);
+    const last = settled.at(-1);
+    if (!last) return [];
+    const tariffs = await this.parties.tariffsBetween(
+      this.database,
+      microgridId,
+      settled[0]!.slot,
+      last.slot,
+    );
+    return settled.map((line) => billLine(line, tariffIn(tariffs, timeZone, line.slot)));
+  }
+
+  private async shownMonth(
+    { timeZone }: Microgrid,
+    month: Month | null,
+    period: Period,
+  ): Promise<Month | null> {
+    if (month) return clip(month, period);
+    const now = parseInstant(await this.clock.now());
+    return clip(monthOf(monthAt(now, timeZone), timeZone), period);
   }
 
   private async statement(microgrid: Microgrid, household: Household, month: Month) {

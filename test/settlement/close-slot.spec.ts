@@ -91,6 +91,23 @@ describe('any slot of any street', () => {
     );
   });
 
+  test('costs nobody more than the tariff, a micro-unit a line aside, unless a trade was firm', () => {
+    fc.assert(
+      fc.property(anyStreet, ({ input }) => {
+        const { households, trades } = closeSlot(input);
+        for (const { settlement } of households) {
+          const own = trades.filter((trade) =>
+            [trade.buyer, trade.seller].includes(settlement.household),
+          );
+          if (own.some(({ firm }) => firm)) continue;
+          const worse = settlement.tariffMicro - settlement.netMicro;
+          expect(worse).toBeLessThanOrEqual(own.length + 1);
+        }
+      }),
+      RUNS,
+    );
+  });
+
   test('pays every household what its settlement says', () => {
     fc.assert(
       fc.property(anyStreet, ({ input }) => {

@@ -75,7 +75,7 @@ export function naiveSlot(
 ) {
   const homes = new Map(households.map((household) => [household.id, new Home(household)]));
   for (const home of homes.values()) produceAndUse(home);
-  const settled = trades.map((trade) => deliver(trade, homes));
+  const settled = trades.map((trade) => deliver(trade, homes, tariff));
   return {
     trades: settled,
     homes: new Map(
@@ -126,11 +126,18 @@ function produceAndUse(home: Home): void {
 }
 
 /** One Wh after the other, as long as there is one to give and one wanted. */
-function deliver(trade: NaiveTrade, homes: ReadonlyMap<string, Home>) {
+function deliver(
+  trade: NaiveTrade,
+  homes: ReadonlyMap<string, Home>,
+  tariff: { retail: number; feedIn: number },
+) {
   const seller = homes.get(trade.seller);
   const buyer = homes.get(trade.buyer);
   const claimed: Origin[] = [];
-  if (!seller || !buyer) return { claimed, settledWh: 0, costMicro: 0, proceedsMicro: 0 };
+  const outOfDate = trade.buyerPrice > tariff.retail || trade.sellerPrice < tariff.feedIn;
+  if (!seller || !buyer || (outOfDate && !trade.firm)) {
+    return { claimed, settledWh: 0, costMicro: 0, proceedsMicro: 0 };
+  }
   while (claimed.length < trade.energyWh && seller.produced.length > 0 && buyer.wantedWh > 0) {
     const origin = seller.produced.shift()!;
     buyer.wantedWh -= 1;

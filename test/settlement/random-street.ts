@@ -98,7 +98,10 @@ export const meteredStreet: fc.Arbitrary<RandomStreet> = fc
     };
   });
 
-/** With any trades made ahead, also of households that are gone, at prices between the tariffs. */
+/**
+ * With any trades made ahead, also of households that are gone, at prices between the tariffs, or
+ * beyond them where a new tariff came after the trade.
+ */
 export const streetAhead: fc.Arbitrary<RandomStreet> = fc
   .tuple(
     termsArbitrary('call-auction'),
@@ -108,7 +111,7 @@ export const streetAhead: fc.Arbitrary<RandomStreet> = fc
         buyer: fc.nat(6),
         seller: fc.nat(6),
         energyWh: fc.integer({ min: 1, max: 50 }),
-        height: fc.nat(1000),
+        height: fc.integer({ min: -150, max: 1150 }),
         firm: fc.boolean(),
       }),
       { maxLength: 8 },
@@ -121,7 +124,7 @@ export const streetAhead: fc.Arbitrary<RandomStreet> = fc
     const matched = dealt.flatMap(({ buyer, seller, energyWh, height, firm }): MatchedTrade[] => {
       // Where the fee takes all the room between the tariffs, nobody trades ahead.
       if (buyer === seller || roomMicro < 0) return [];
-      const price = feedInMicroPerKwh + Math.floor((roomMicro * height) / 1000);
+      const price = Math.max(0, feedInMicroPerKwh + Math.floor((roomMicro * height) / 1000));
       return [
         {
           buyer: idOf(buyer),

@@ -1,0 +1,100 @@
+import type { Tariff } from '../parties/microgrid.js';
+import type { Instant } from '../units/slot.js';
+import type { Settlement } from './close-slot.js';
+
+/**
+ * One slot of a household's statement: its bill with neighbors and its bill at the tariff alone, side
+ * by side, so that the household can see slot by slot that it was never worse off, or why it was.
+ */
+
+/** A settlement with what its trades add up to. */
+export type SettledLine = Omit<Settlement, 'currency'> & {
+  readonly boughtMicro: number;
+  readonly earnedMicro: number;
+  /** Trades of the household in the slot, and how many of them were firm. */
+  readonly trades: number;
+  readonly firmTrades: number;
+};
+
+/** Why a slot cost what it cost, compared with the tariff. */
+export type Comparison = 'better' | 'same' | 'rounding' | 'firm-order';
+
+export interface BillLine {
+  readonly slot: Instant;
+  readonly quality: Settlement['quality'];
+  readonly tariff: Tariff;
+  /** Energy in Wh, money in micro-units; what the household pays is negative. */
+  readonly withNeighbors: {
+    readonly boughtWh: number;
+    /** Grid fees included. */
+    readonly boughtMicro: number;
+    readonly feeMicro: number;
+    readonly soldWh: number;
+    readonly soldMicro: number;
+    /** From the utility where negative, to it where positive. */
+    readonly utilityWh: number;
+    readonly utilityMicro: number;
+    readonly netMicro: number;
+  };
+  readonly atTariff: { readonly utilityWh: number; readonly netMicro: number };
+  readonly savedMicro: number;
+  /** One micro-unit a trade and one for the utility: what rounding may cost at most. */
+  readonly roundingMicro: number;
+  readonly comparison: Comparison;
+}
+
+/** @throws Error when the slot cost more than the tariff and no firm trade explains it */
+export function billLine(settled: SettledLine, tariff: Tariff): BillLine {
+  const savedMicro = settled.netMicro - settled.tariffMicro;
+  const roundingMicro = settled.trades + 1;
+  return {
+    slot: settled.slot,
+    quality: settled.quality,
+    tariff,
+    withNeighbors: {
+      boughtWh: settled.boughtWh,
+      boughtMicro: 0 - settled.boughtMicro,
+      feeMicro: 0 - settled.feeMicro,
+      soldWh: settled.soldWh,
+      soldMicro: settled.earnedMicro,
+      utilityWh: settled.imbalanceWh,
+      utilityMicro: settled.utilityMicro,
+      netMicro: settled.netMicro,
+    },
+    atTariff: {
+      utilityWh: settled.imbalanceWh + settled.soldWh - settled.boughtWh,
+      netMicro: settled.tariffMicro,
+    },
+    savedMicro,
+    roundingMicro,
+    comparison: comparisonOf(settled, savedMicro, roundingMicro),
+  };
+}
+
+function comparisonOf(
+  { slot, household, firmTrades }: SettledLine,
+  savedMicro: number,
+  roundingMicro: number,
+): Comparison {
+  if (savedMicro > 0) return 'better';
+  if (savedMicro === 0) return 'same';
+  if (savedMicro >= -roundingMicro) return 'rounding';
+  if (firmTrades > 0) return 'firm-order';
+  throw new Error(
+    `slot ${slot}: ${household} is worse off than at its tariff without a firm trade`,
+  );
+}
+
+/** The line as a row of a spreadsheet, its columns in order. */
+export function billRow(line: BillLine): Record<string, string | number> {
+  return {
+    slot: line.slot,
+    quality: line.quality,
+    ...line.tariff,
+    ...line.withNeighbors,
+    tariffUtilityWh: line.atTariff.utilityWh,
+    tariffNetMicro: line.atTariff.netMicro,
+    savedMicro: line.savedMicro,
+    comparison: line.comparison,
+  };
+}
