@@ -122,6 +122,12 @@ const ENVIRONMENT = z
       .string()
       .regex(/^[\x21-\x2a\x2c-\x7e]{1,200}$/, 'must be up to 200 characters without spaces or +')
       .default('neighborwatt.local'),
+    // A file: C2SP tlog-policy with witnesses and their quorum. Absent: nobody cosigns.
+    WITNESSES: z
+      .string()
+      .transform((path) => resolve(path))
+      .optional(),
+    WITNESS_TIMEOUT_MILLIS: whole(2_000, 50, 60_000),
     ALLOWED_ORIGINS: ORIGINS.default([]),
     MAX_CLOCK_AHEAD_SECONDS: whole(300, 0, 86_400),
     SLOT_INTERVAL_MILLIS: whole(1_000, 20, 600_000),
@@ -161,6 +167,8 @@ const ENVIRONMENT = z
     dataDir: env.DATA_DIR,
     marketClock: env.MARKET_CLOCK,
     logOrigin: env.LOG_ORIGIN,
+    witnesses: env.WITNESSES,
+    witnessTimeoutMillis: env.WITNESS_TIMEOUT_MILLIS,
     allowedOrigins: env.ALLOWED_ORIGINS,
     maxClockAheadSeconds: env.MAX_CLOCK_AHEAD_SECONDS,
     slotIntervalMillis: env.SLOT_INTERVAL_MILLIS,

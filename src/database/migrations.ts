@@ -6,6 +6,7 @@ import { Market0004 } from './migrations/0004-market.js';
 import { Settlement0005 } from './migrations/0005-settlement.js';
 import { Rewards0006 } from './migrations/0006-rewards.js';
 import { Feed0007 } from './migrations/0007-feed.js';
+import { Publication0010 } from './migrations/0010-publication.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Settlement0005,
   Rewards0006,
   Feed0007,
+  Publication0010,
 ];

@@ -227,7 +227,7 @@ export const readingEvent = event('reading', ['household'], {
   powerW: z.int(),
 });
 
-/** The log's latest signed checkpoint. Transient. */
+/** The log's latest published checkpoint, with its cosignatures. Transient. */
 export const checkpointEvent = event('checkpoint', ['microgrid', 'operator', 'regulator'], {
   size: z.int().nonnegative(),
   note: z.string(),

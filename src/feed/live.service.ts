@@ -140,7 +140,7 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async checkpoints(microgrid: string, seen: Seen): Promise<Passing[]> {
-    const latest = await this.logs.latestCheckpoint(this.database, microgrid);
+    const latest = await this.logs.latestPublished(this.database, microgrid);
     if (!latest) return [];
     const { size, note } = latest;
     const isNew = size !== seen.checkpointSize;

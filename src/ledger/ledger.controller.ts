@@ -53,12 +53,12 @@ export class LedgerController {
   @ApiOperation({ summary: "That a record's entry stands in the log: a C2SP tlog-proof" })
   async proof(@Param() params: unknown) {
     const { microgrid, sequence } = parse(PATH, params);
-    const checkpoint = await this.log.latestCheckpoint(this.database, microgrid);
-    if (!checkpoint || checkpoint.size < sequence) {
+    const checkpoint = await this.log.publishedCovering(this.database, microgrid, sequence);
+    if (!checkpoint) {
       throw new Problem(
         404,
         'not_in_a_checkpoint',
-        `No signed checkpoint covers record ${sequence} yet. Ask again after the slot has closed.`,
+        `No published checkpoint covers record ${sequence} yet. Ask again after the slot has closed.`,
       );
     }
     const index = sequence - 1;

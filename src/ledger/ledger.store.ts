@@ -155,6 +155,21 @@ export const LAST_SEQUENCE_OF_HOUSEHOLD = `
 export const LATEST_CHECKPOINT = `
   SELECT size, root, note FROM checkpoint WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
 
+/** The latest published checkpoint, and the first that covers a record. */
+export const LATEST_PUBLISHED = `
+  SELECT published.size, signed.root, published.note
+  FROM publication published JOIN checkpoint signed USING (microgrid_id, size)
+  WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
+
+export const PUBLISHED_COVERING = `
+  SELECT published.size, signed.root, published.note
+  FROM publication published JOIN checkpoint signed USING (microgrid_id, size)
+  WHERE microgrid_id = $1 AND size >= $2 ORDER BY size LIMIT 1`;
+
+export const CHECKPOINT_COVERING = `
+  SELECT size, root, note FROM checkpoint
+  WHERE microgrid_id = $1 AND size >= $2 ORDER BY size LIMIT 1`;
+
 export const INSERT_CHECKPOINT = `
   INSERT INTO checkpoint (microgrid_id, size, root, note) VALUES ($1, $2, $3, $4)
   ON CONFLICT DO NOTHING`;

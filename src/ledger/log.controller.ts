@@ -5,8 +5,9 @@ import { DatabaseService } from '../database/database.service.js';
 import { Public } from '../parties/access.decorator.js';
 import { ident, parse } from '../parties/parse.js';
 import { PartiesService } from '../parties/parties.service.js';
-import { MalformedError } from '../transparency/bytes.js';
+import { MalformedError, fromUtf8 } from '../transparency/bytes.js';
 import { parseTilePath } from '../transparency/tile.js';
+import { formatPolicy } from '../transparency/tlog-policy.js';
 import { Problem } from '../units/problem.js';
 import { LogService } from './log.service.js';
 
@@ -28,9 +29,11 @@ export class LogController {
   @Public()
   @Header('content-type', TEXT)
   @Header('cache-control', BRIEFLY)
-  @ApiOperation({ summary: 'The latest signed checkpoint (C2SP tlog-checkpoint)' })
+  @ApiOperation({
+    summary: 'The latest published checkpoint, cosigned by witnesses (C2SP tlog-checkpoint)',
+  })
   async checkpoint(@Param('microgrid') microgrid: string): Promise<string> {
-    const checkpoint = await this.log.latestCheckpoint(this.database, parse(ident, microgrid));
+    const checkpoint = await this.log.latestPublished(this.database, parse(ident, microgrid));
     if (!checkpoint) throw noLog(microgrid);
     return checkpoint.note;
   }
@@ -50,7 +53,7 @@ export class LogController {
   @ApiOperation({ summary: 'Whose signatures make a checkpoint good (C2SP tlog-policy)' })
   async policy(@Param('microgrid') microgrid: string): Promise<string> {
     await this.assertExists(microgrid);
-    return this.log.policy(microgrid);
+    return fromUtf8(formatPolicy(this.log.policy(microgrid)));
   }
 
   @Get('tile/*path')

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config.js';
 import type { Sql } from '../database/database.service.js';
+import { MalformedError } from '../transparency/bytes.js';
 import { signCheckpoint } from '../transparency/checkpoint.js';
 import {
   consistencyProof,
@@ -30,6 +31,7 @@ import {
   tileHashReader,
   type TilePath,
 } from '../transparency/tile.js';
+import { parsePolicy, type Policy } from '../transparency/tlog-policy.js';
 import * as store from './ledger.store.js';
 
 export interface SignedCheckpoint {
@@ -51,10 +53,12 @@ interface LogSigner {
 @Injectable()
 export class LogService {
   private readonly seed: Uint8Array;
+  private readonly witnessPolicy: Policy;
   private readonly signers = new Map<string, LogSigner>();
 
   constructor(@Inject(SETTINGS) private readonly settings: Settings) {
     this.seed = readOrMakeSeed(settings.dataDir);
+    this.witnessPolicy = readWitnesses(settings.witnesses);
   }
 
   /** The name of a microgrid's log, and of its key. */
@@ -67,9 +71,10 @@ export class LogService {
     return formatVerifierKey(verifierKeyOf(this.signer(microgridId).key));
   }
 
-  /** A C2SP tlog-policy that trusts the log alone. */
-  policy(microgridId: string): string {
-    return `log ${this.verifierKey(microgridId)}\nquorum none\n`;
+  /** The C2SP tlog-policy by which the log's published checkpoints are good. */
+  policy(microgridId: string): Policy {
+    const log = { key: verifierKeyOf(this.signer(microgridId).key) };
+    return { ...this.witnessPolicy, logs: [log] };
   }
 
   /**
@@ -99,6 +104,27 @@ export class LogService {
 
   async latestCheckpoint(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
     const [row] = await sql.query<SignedCheckpoint>(store.LATEST_CHECKPOINT, [microgridId]);
+    return row ?? null;
+  }
+
+  /** The latest checkpoint that its witnesses cosigned; where none are asked for, the latest signed. */
+  async latestPublished(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
+    if (this.witnessPolicy.quorum === 'none') return this.latestCheckpoint(sql, microgridId);
+    const [row] = await sql.query<SignedCheckpoint>(store.LATEST_PUBLISHED, [microgridId]);
+    return row ?? null;
+  }
+
+  /** The first published checkpoint that covers a record: always the same, once there is one. */
+  async publishedCovering(
+    sql: Sql,
+    microgridId: string,
+    sequence: number,
+  ): Promise<SignedCheckpoint | null> {
+    const isSigned = this.witnessPolicy.quorum === 'none';
+    const [row] = await sql.query<SignedCheckpoint>(
+      isSigned ? store.CHECKPOINT_COVERING : store.PUBLISHED_COVERING,
+      [microgridId, sequence],
+    );
     return row ?? null;
   }
 
@@ -203,6 +229,19 @@ export class LogService {
       this.signers.set(microgridId, signer);
     }
     return signer;
+  }
+}
+
+/** The witnesses of all logs and their quorum; none without a file. */
+function readWitnesses(file: string | undefined): Policy {
+  if (file === undefined) return { logs: [], witnesses: [], groups: [], quorum: 'none' };
+  try {
+    const policy = parsePolicy(readFileSync(file));
+    if (policy.logs.length > 0) throw new MalformedError('it names logs, which the service does');
+    return policy;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`WITNESSES: ${file} cannot be used: ${reason}.`);
   }
 }
 

@@ -1,7 +1,13 @@
 import { MalformedError, parseDecimal, parseHash, toBase64 } from './bytes.js';
 import { cosignatureVerifier, timestampOf } from './cosignature.js';
 import { ed25519Verifier, parseNote, signNote, verifyNote } from './signed-note.js';
-import type { NoteSigner, SignedNote, VerifierKey } from './signed-note.js';
+import type {
+  NoteSignature,
+  NoteSigner,
+  NoteVerifier,
+  SignedNote,
+  VerifierKey,
+} from './signed-note.js';
 
 /**
  * C2SP tlog-checkpoint: a log's promise that at this size its tree had this root, signed as a note.
@@ -16,11 +22,18 @@ export interface Checkpoint {
   readonly extensions: readonly string[];
 }
 
-/** Whose word is taken: the log's own key, and those of witnesses. */
+/** Whose word is taken: the log's own key, or keys while it is changed, and those of witnesses. */
 export interface CheckpointKeys {
   readonly origin: string;
-  readonly log: VerifierKey;
+  readonly log: VerifierKey | readonly VerifierKey[];
   readonly witnesses?: readonly VerifierKey[];
+}
+
+/** A key whose cosignature holds, and the latest time that it gave, in POSIX seconds. */
+export interface Cosigned {
+  readonly name: string;
+  readonly keyId: number;
+  readonly timestampSeconds: number;
 }
 
 export type CheckpointVerdict =
@@ -29,7 +42,7 @@ export type CheckpointVerdict =
       readonly checkpoint: Checkpoint;
       readonly note: SignedNote;
       /** Witnesses whose cosignature holds, each once, with the latest time it gave. */
-      readonly cosigned: readonly { readonly name: string; readonly timestampSeconds: number }[];
+      readonly cosigned: readonly Cosigned[];
     }
   | { readonly outcome: 'other_origin' | 'not_signed_by_log' | 'bad_signature' };
 
@@ -49,19 +62,20 @@ export function openCheckpoint(
   const note = parseNote(signed);
   const checkpoint = parseCheckpoint(note.text);
   if (checkpoint.origin !== keys.origin) return { outcome: 'other_origin' };
-  const log = ed25519Verifier(keys.log);
+  const logs = [keys.log].flat().map(ed25519Verifier);
   const witnesses = (keys.witnesses ?? []).map(cosignatureVerifier);
-  const verdict = verifyNote(note, [log, ...witnesses]);
+  const verdict = verifyNote(note, [...logs, ...witnesses]);
   if (verdict.outcome === 'bad_signature') return { outcome: 'bad_signature' };
   const good = verdict.outcome === 'verified' ? verdict.signatures : [];
-  if (!good.some(({ name, keyId }) => name === log.name && keyId === log.keyId)) {
+  const isBy = (key: NoteVerifier) => (one: NoteSignature) =>
+    one.name === key.name && one.keyId === key.keyId;
+  if (!logs.some((log) => good.some(isBy(log)))) {
     return { outcome: 'not_signed_by_log' };
   }
-  const cosigned = witnesses.flatMap(({ name, keyId }) => {
-    const times = good
-      .filter((one) => one.name === name && one.keyId === keyId)
-      .map((one) => timestampOf(one.signature)!);
-    return times.length > 0 ? [{ name, timestampSeconds: Math.max(...times) }] : [];
+  const cosigned = witnesses.flatMap((witness) => {
+    const { name, keyId } = witness;
+    const times = good.filter(isBy(witness)).map((one) => timestampOf(one.signature)!);
+    return times.length > 0 ? [{ name, keyId, timestampSeconds: Math.max(...times) }] : [];
   });
   return { outcome: 'verified', checkpoint, note, cosigned };
 }

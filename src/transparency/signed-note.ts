@@ -123,8 +123,11 @@ export function parseSignature(line: string): NoteSignature {
   return { name: name!, keyId: readUint32(bytes), signature: bytes.slice(4) };
 }
 
-/** Signature types of C2SP signed-note. */
-export const ALGORITHM = { ed25519: 1, cosignature: 4 } as const;
+/**
+ * Signature types of C2SP signed-note. Keys of ML-DSA-44 cosigners (06) can be named and are carried
+ * along; nothing here makes or checks their signatures, which are ignored as those of unknown keys.
+ */
+export const ALGORITHM = { ed25519: 1, cosignature: 4, mlDsa44: 6 } as const;
 export type Algorithm = (typeof ALGORITHM)[keyof typeof ALGORITHM];
 
 export interface VerifierKey {
@@ -140,7 +143,9 @@ export interface SignerKey {
   readonly seed: Uint8Array;
 }
 
+/** @throws MalformedError for an algorithm that nothing here signs with */
 export function verifierKeyOf({ name, algorithm, seed }: SignerKey): VerifierKey {
+  if (algorithm === ALGORITHM.mlDsa44) throw new MalformedError('no private keys of ML-DSA-44');
   return { name, algorithm, publicKey: ed25519.getPublicKey(seed) };
 }
 
@@ -216,6 +221,7 @@ export function verifyEd25519(
 }
 
 const PRIVATE_KEY = 'PRIVATE+KEY+';
+const ML_DSA_44_KEY_BYTES = 1312;
 
 function splitKey(text: string): [name: string, material: string, id: string] {
   const [name, id, ...rest] = text.split('+');
@@ -232,7 +238,10 @@ function parseKeyMaterial(material: string): Omit<VerifierKey, 'name'> {
   const bytes = fromBase64(material);
   const algorithm = Object.values(ALGORITHM).find((known) => known === bytes[0]);
   if (algorithm === undefined) throw new MalformedError('a key of an algorithm not supported');
-  if (bytes.length !== 33) throw new MalformedError('a key that is not 32 bytes long');
+  const length = algorithm === ALGORITHM.mlDsa44 ? ML_DSA_44_KEY_BYTES : 32;
+  if (bytes.length !== 1 + length) {
+    throw new MalformedError(`a key that is not ${length} bytes long`);
+  }
   return { algorithm, publicKey: bytes.slice(1) };
 }
 

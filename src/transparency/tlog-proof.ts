@@ -2,6 +2,8 @@ import { MalformedError, fromBase64, parseDecimal, parseHash, toBase64 } from '.
 import { openCheckpoint } from './checkpoint.js';
 import type { Checkpoint, CheckpointKeys } from './checkpoint.js';
 import { verifyInclusion } from './merkle-proof.js';
+import { openByPolicy } from './tlog-policy.js';
+import type { Policy, PolicyVerdict } from './tlog-policy.js';
 
 /**
  * C2SP tlog-proof: one text file that proves offline that an entry is in a log.
@@ -46,6 +48,24 @@ export function verifyTlogProof(
   const { size, root } = checkpoint;
   return verifyInclusion({ index, size, leafHash, proof: hashes, root })
     ? { outcome: 'verified', checkpoint }
+    : { outcome: 'not_included' };
+}
+
+/**
+ * Checks a proof as `verifyTlogProof` does, by a policy: any of its logs, and its quorum of witnesses.
+ * @throws MalformedError when the checkpoint inside is none
+ */
+export function verifyTlogProofByPolicy(
+  proof: TlogProof,
+  leafHash: Uint8Array,
+  policy: Policy,
+): PolicyVerdict | { readonly outcome: 'not_included' } {
+  const verdict = openByPolicy(proof.checkpoint, policy);
+  if (verdict.outcome !== 'verified') return verdict;
+  const { size, root } = verdict.checkpoint;
+  const { index, hashes } = proof;
+  return verifyInclusion({ index, size, leafHash, proof: hashes, root })
+    ? verdict
     : { outcome: 'not_included' };
 }
 

@@ -153,5 +153,7 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   regulator_query: "a log of questions: it is kept for the households and is not the ledger's",
   regulator_answer: 'what was answered before, so that later answers can be refused',
   feed_cursor: 'how far settlements have been passed on',
+  log_policy: 'whose signatures made published checkpoints good; kept by its hash',
+  publication: 'cosigned checkpoints: anyone checks their signatures against the policy',
   schema_migration: 'which migrations have run',
 };
