@@ -130,6 +130,14 @@ CREATE TABLE log_entry (
   CONSTRAINT log_entry_entry_index_check CHECK (entry_index::bigint >= 0)
 );
 
+CREATE TABLE log_policy (
+  microgrid_id ident NOT NULL,
+  policy_hash bytea NOT NULL,
+  policy bytea NOT NULL,
+  CONSTRAINT log_policy_pkey PRIMARY KEY (microgrid_id, policy_hash),
+  CONSTRAINT log_policy_policy_hash_check CHECK (octet_length(policy_hash) = 32)
+);
+
 CREATE TABLE log_tile (
   microgrid_id ident NOT NULL,
   level smallint NOT NULL,
@@ -326,6 +334,14 @@ CREATE TABLE program_run (
   first_sequence safe_integer NOT NULL,
   CONSTRAINT program_run_pkey PRIMARY KEY (microgrid_id, program_id, period_from),
   CONSTRAINT program_run_check CHECK (period_from < period_to)
+);
+
+CREATE TABLE publication (
+  microgrid_id ident NOT NULL,
+  size safe_integer NOT NULL,
+  note text NOT NULL,
+  policy_hash bytea NOT NULL,
+  CONSTRAINT publication_pkey PRIMARY KEY (microgrid_id, size)
 );
 
 CREATE TABLE reading (
@@ -656,6 +672,8 @@ ALTER TABLE journal_head ADD CONSTRAINT journal_head_microgrid_id_fkey FOREIGN K
 
 ALTER TABLE log_entry ADD CONSTRAINT log_entry_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
+ALTER TABLE log_policy ADD CONSTRAINT log_policy_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
 ALTER TABLE log_tile ADD CONSTRAINT log_tile_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
 ALTER TABLE market_order ADD CONSTRAINT market_order_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
@@ -691,6 +709,10 @@ ALTER TABLE program_member ADD CONSTRAINT program_member_microgrid_id_household_
 ALTER TABLE program_member ADD CONSTRAINT program_member_microgrid_id_program_id_fkey FOREIGN KEY (microgrid_id, program_id) REFERENCES program(microgrid_id, program_id);
 
 ALTER TABLE program_run ADD CONSTRAINT program_run_microgrid_id_program_id_fkey FOREIGN KEY (microgrid_id, program_id) REFERENCES program(microgrid_id, program_id);
+
+ALTER TABLE publication ADD CONSTRAINT publication_microgrid_id_policy_hash_fkey FOREIGN KEY (microgrid_id, policy_hash) REFERENCES log_policy(microgrid_id, policy_hash);
+
+ALTER TABLE publication ADD CONSTRAINT publication_microgrid_id_size_fkey FOREIGN KEY (microgrid_id, size) REFERENCES checkpoint(microgrid_id, size);
 
 ALTER TABLE record_body ADD CONSTRAINT record_body_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
@@ -763,6 +785,10 @@ CREATE UNIQUE INDEX transfer_resolution ON transfer USING btree (microgrid_id, p
 CREATE TRIGGER checkpoint_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoint FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER log_entry_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER log_policy_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_policy FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER publication_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON publication FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER record_body_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_body FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
