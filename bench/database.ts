@@ -9,7 +9,10 @@ import { openDatabase } from '../src/database/open-database.service.js';
 /** The database of a benchmark: a durable PostgreSQL of its own, and rows as plain as can be. */
 
 export interface BenchDatabase {
+  /** As the service, within its rights. */
   readonly database: DatabaseService;
+  /** As the owner: makes the tables that others are measured with, and empties them. */
+  readonly owner: DatabaseService;
   readonly settings: Settings;
   /** What it promises for a commit, as the server says it. */
   readonly durability: string;
@@ -23,9 +26,11 @@ export async function withDatabase<T>(work: (bench: BenchDatabase) => Promise<T>
   try {
     const settings = loadSettings({ DATA_DIR: dataDir, MARKET_CLOCK: 'simulated', MQTT_PORT: '0' });
     const database = await openDatabase(settings);
+    const owner = await openDatabase(settings, 'owner');
     try {
-      return await work({ database, settings, durability: await durabilityOf(database) });
+      return await work({ database, owner, settings, durability: await durabilityOf(database) });
     } finally {
+      await owner.close();
       await database.close();
     }
   } finally {

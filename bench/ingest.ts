@@ -161,9 +161,13 @@ class Stage {
   ) {}
 
   async run({ transport, pipe, readingsAMessage, pace }: Run): Promise<Outcome> {
-    const { database, settings } = this.bench;
-    await database.query(`TRUNCATE ${pipe.table}, reading_payload`);
-    await database.query('CHECKPOINT');
+    const { owner, settings } = this.bench;
+    await owner.transaction(async (sql) => {
+      // Readings are insert-only, for the owner too.
+      await sql.query('SET LOCAL session_replication_role = replica');
+      await sql.query(`TRUNCATE ${pipe.table}, reading_payload`);
+    });
+    await owner.query('CHECKPOINT');
     const mosquitto = transport === 'Mosquitto' ? await startMosquitto() : null;
     const broker = new BrokerService({ ...settings, mqttUrl: mosquitto?.url });
     let committed = 0;

@@ -68,7 +68,7 @@ async function measure(): Promise<Report> {
   });
 }
 
-async function measurePosting({ database }: BenchDatabase): Promise<{
+async function measurePosting({ database, owner }: BenchDatabase): Promise<{
   tables: Table[];
   limits: Limit[];
 }> {
@@ -78,9 +78,9 @@ async function measurePosting({ database }: BenchDatabase): Promise<{
      VALUES ($1, 'A benchmark', 'EUR', $2)`,
     [MICROGRID, STARTS],
   );
-  await cloneTables(database, 'plain', JOURNAL);
-  await cloneTables(database, 'alone', ['transfer']);
-  const client = new pg.Client({ connectionString: database.url });
+  await cloneTables(owner, 'plain', JOURNAL);
+  await cloneTables(owner, 'alone', ['transfer']);
+  const client = new pg.Client({ connectionString: owner.url });
   await client.connect();
   const append = (drafts: readonly RecordDraft[]): Promise<number[]> =>
     database.transaction((sql) => ledger.append(sql, MICROGRID, drafts));

@@ -35,10 +35,10 @@ export function servicePipe({ database, settings }: BenchDatabase): Pipe {
 }
 
 /** Everybody may; `JSON.parse`; one insert a batch into a table with the same key; nothing else. */
-export async function barePipe({ database }: BenchDatabase): Promise<Pipe> {
-  await database.query('CREATE TABLE bare_reading (LIKE reading INCLUDING ALL)');
-  await database.query('ALTER TABLE bare_reading DROP COLUMN payload_hash');
-  const batches = new Batches(database);
+export async function barePipe({ owner }: BenchDatabase): Promise<Pipe> {
+  await owner.query('CREATE TABLE bare_reading (LIKE reading INCLUDING ALL)');
+  await owner.query('ALTER TABLE bare_reading DROP COLUMN payload_hash');
+  const batches = new Batches(owner);
   const somebody = { username: 'bench', kind: 'gateway', microgridId: null, meters: new Set([]) };
   return {
     name: 'bare pipe',

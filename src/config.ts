@@ -86,13 +86,15 @@ const ORIGINS = z.string().transform((text, context) => {
   return origins;
 });
 
+const DATABASE = address(['postgres', 'postgresql'], 'postgres://user:secret@host:5432/database');
+
 const ENVIRONMENT = z
   .object({
     // Absent: an embedded PostgreSQL in DATA_DIR.
-    DATABASE_URL: address(
-      ['postgres', 'postgresql'],
-      'postgres://user:secret@host:5432/database',
-    ).optional(),
+    DATABASE_URL: DATABASE.optional(),
+    // Log-ins of the database's owner, for migrations, and of the eraser. Absent: one serves for all.
+    DATABASE_OWNER_URL: DATABASE.optional(),
+    DATABASE_ERASER_URL: DATABASE.optional(),
     DATABASE_POOL_SIZE: whole(10, 2, 500),
     // Absent: an embedded broker on MQTT_HOST and MQTT_PORT.
     MQTT_URL: address(['mqtt', 'mqtts', 'ws', 'wss'], 'mqtts://broker.example:8883').optional(),
@@ -139,6 +141,15 @@ const ENVIRONMENT = z
     ),
   })
   .superRefine((env, context) => {
+    for (const name of ['DATABASE_OWNER_URL', 'DATABASE_ERASER_URL'] as const) {
+      if (env[name] !== undefined && env.DATABASE_URL === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: 'is for a database of your own and needs DATABASE_URL',
+        });
+      }
+    }
     for (const name of ['MQTT_USERNAME', 'MQTT_PASSWORD'] as const) {
       if (env[name] !== undefined && env.MQTT_URL === undefined) {
         context.addIssue({
@@ -151,6 +162,8 @@ const ENVIRONMENT = z
   })
   .transform((env) => ({
     databaseUrl: env.DATABASE_URL,
+    databaseOwnerUrl: env.DATABASE_OWNER_URL,
+    databaseEraserUrl: env.DATABASE_ERASER_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
     mqttUrl: env.MQTT_URL,
     mqttUsername: env.MQTT_USERNAME,

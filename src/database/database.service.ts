@@ -2,6 +2,7 @@ import type { OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { migrate } from './migrate.store.js';
+import { ERASER_ROLE, SERVICE_ROLE, type Role } from './rights.js';
 import { parserOf } from './value-types.js';
 
 /** What runs SQL: the service itself, or the one connection of a transaction. */
@@ -14,8 +15,12 @@ export interface Sql {
 }
 
 export interface DatabaseOptions {
-  /** `postgres://user:secret@host:port/database` */
+  /** `postgres://user:secret@host:port/database`, of a log-in that may act as the role. */
   readonly url: string;
+  /** Of the log-in that migrates; the same unless given. */
+  readonly ownerUrl?: string;
+  /** Whom every connection acts as: the service, unless said otherwise. */
+  readonly role?: Role;
   readonly poolSize?: number;
   /** Run after the pool is closed, e.g. to leave the embedded server. */
   readonly afterClose?: () => Promise<void>;
@@ -34,25 +39,21 @@ export class DatabaseService implements Sql, OnApplicationShutdown {
     private readonly afterClose: () => Promise<void>,
   ) {}
 
-  /** Connects, and brings the schema up to date. Rejects when either fails. */
+  /** Brings the schema up to date and connects as the role. Rejects when either fails. */
   static async open(options: DatabaseOptions): Promise<DatabaseService> {
+    const { url, ownerUrl = url, role = 'service', poolSize = 10 } = options;
+    const owner = await connected(ownerUrl, 1, { options: SESSION });
+    await migrate(owner).finally(() => owner.destroy());
     const types = new pg.TypeOverrides();
-    const dataSource = new DataSource({
-      type: 'postgres',
-      url: options.url,
-      poolSize: options.poolSize ?? 10,
-      applicationName: 'neighborwatt',
-      connectTimeoutMS: CONNECT_TIMEOUT_MILLIS,
-      logging: false,
-      installExtensions: false,
-      // A connection that dies while idle is replaced by the next query; nothing is lost with it.
-      poolErrorHandler: () => undefined,
-      extra: { types, options: SESSION, keepAlive: true },
+    const dataSource = await connected(url, poolSize, {
+      types,
+      options: `${SESSION}${ACTING_AS[role]}`,
+      keepAlive: true,
+    }).catch((error: unknown) => {
+      throw mayNotAct(error, role) ?? error;
     });
-    await dataSource.initialize();
     const { master } = dataSource.driver as unknown as { master: pg.Pool };
     try {
-      await migrate(dataSource);
       await learnTypes(master, types);
     } catch (error) {
       await dataSource.destroy();
@@ -134,6 +135,30 @@ class Transaction implements Sql {
   }
 }
 
+async function connected(url: string, poolSize: number, extra: object): Promise<DataSource> {
+  return new DataSource({
+    type: 'postgres',
+    url,
+    poolSize,
+    applicationName: 'neighborwatt',
+    connectTimeoutMS: CONNECT_TIMEOUT_MILLIS,
+    logging: false,
+    installExtensions: false,
+    // A connection that dies while idle is replaced by the next query; nothing is lost with it.
+    poolErrorHandler: () => undefined,
+    extra,
+  }).initialize();
+}
+
+function mayNotAct(error: unknown, role: Role): Error | null {
+  const message = error instanceof Error ? error.message : '';
+  if (!/permission denied to set role|role ".*" does not exist/.test(message)) return null;
+  return new Error(
+    `The database's log-in may not act as the ${role} (${message}): have an administrator run GRANT neighborwatt_${role} TO its user.`,
+    { cause: error },
+  );
+}
+
 /** Several statements in one text answer an array of results: the rows of the last count. */
 function rowsOf<Row>(result: pg.QueryResult | pg.QueryResult[]): Row[] {
   const last = Array.isArray(result) ? result.at(-1) : result;
@@ -170,6 +195,13 @@ const CONNECT_TIMEOUT_MILLIS = 30_000;
 // A transaction left idle would hold its microgrid's lock for ever.
 const SESSION =
   '-c TimeZone=UTC -c DateStyle=ISO,MDY -c idle_in_transaction_session_timeout=300000';
+
+/** The role is taken with the session, by whatever log-in it was opened. */
+const ACTING_AS: Readonly<Record<Role, string>> = {
+  owner: '',
+  service: ` -c role=${SERVICE_ROLE}`,
+  eraser: ` -c role=${ERASER_ROLE}`,
+};
 
 // As text, because the parsers are what is being prepared here. The numbers are those of int8, date,
 // timestamp, timestamptz and numeric.

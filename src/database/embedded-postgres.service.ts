@@ -25,6 +25,8 @@ import {
   type PostgresFolder,
   type Postmaster,
 } from './postgres-folder.service.js';
+import { ensureLogins, type Logins } from './postgres-logins.service.js';
+import type { Role } from './rights.js';
 
 export { EmbeddedPostgresProblem } from './postgres-binaries.service.js';
 
@@ -50,9 +52,9 @@ export class EmbeddedPostgres {
     return new EmbeddedPostgres(folderIn(dataDir), server, keeper);
   }
 
-  /** `postgres://...` of the service's database. */
-  get url(): string {
-    return this.server.url;
+  /** `postgres://...` of the database, with the log-in of the role. */
+  urlOf(role: Role): string {
+    return this.server.urls[role];
   }
 
   /** Stops the server unless somebody else uses it. Idempotent. */
@@ -94,7 +96,8 @@ export class EmbeddedPostgres {
 }
 
 export interface RunningServer {
-  readonly url: string;
+  /** Of the database, with the log-in of each role. */
+  readonly urls: Readonly<Record<Role, string>>;
   readonly pid: number;
   /** Whether this call started it, as opposed to finding it running. */
   readonly started: boolean;
@@ -154,7 +157,7 @@ async function joinServer(
   for (let attempt = 1; ; attempt += 1) {
     try {
       const server = await startServer(dataDir, options);
-      return { server, keeper: await keep(server.url) };
+      return { server, keeper: await keep(server.urls.owner) };
     } catch (error) {
       // The last one out may be stopping the server at this moment.
       if (error instanceof EmbeddedPostgresProblem || attempt === JOIN_ATTEMPTS) throw error;
@@ -186,13 +189,14 @@ async function lockAlone(keeper: pg.Client): Promise<boolean> {
 async function adopt(
   folder: PostgresFolder,
   access: Access,
-): Promise<{ url: string; pid: number } | undefined> {
+): Promise<Omit<RunningServer, 'started'> | undefined> {
   const postmaster = await livingPostmaster(folder);
   if (!postmaster) return undefined;
   const answered = await awaitAnswer(access, postmaster, () => isAlive(postmaster.pid));
   if (answered === 'gone') return undefined;
   if (answered === 'ready') {
-    return { url: await databaseUrl({ ...access, port: postmaster.port }), pid: postmaster.pid };
+    const urls = await databaseUrls(folder, { ...access, port: postmaster.port });
+    return { urls, pid: postmaster.pid };
   }
   throw new EmbeddedPostgresProblem(
     `PostgreSQL (process ${postmaster.pid}, port ${postmaster.port}) holds ${folder.cluster} but does not answer (${answered}): stop it with "kill -INT ${postmaster.pid}" and start again.`,
@@ -241,7 +245,7 @@ async function launch(
   access: Access,
   { postgres, account }: PostgresPrograms,
   { durable = true }: ServerOptions,
-): Promise<{ url: string; pid: number }> {
+): Promise<Omit<RunningServer, 'started'>> {
   const owner = (await stat(folder.cluster)).uid;
   const uid = account?.uid ?? process.getuid?.();
   if (uid !== undefined && owner !== uid) {
@@ -278,7 +282,7 @@ async function launch(
     const expected = { pid: child.pid ?? 0, port };
     const answered = await awaitAnswer(access, expected, () => Promise.resolve(running));
     if (answered === 'ready') {
-      return { url: await databaseUrl({ ...access, port }), pid: expected.pid };
+      return { urls: await databaseUrls(folder, { ...access, port }), pid: expected.pid };
     }
     if (running) process.kill(expected.pid, 'SIGINT');
     const cause =
@@ -335,16 +339,23 @@ async function awaitAnswer(
   return reason;
 }
 
-async function databaseUrl(access: Access): Promise<string> {
+async function databaseUrls(
+  folder: PostgresFolder,
+  access: Access,
+): Promise<RunningServer['urls']> {
   const client = maintenanceClient(access);
   await client.connect();
+  let logins: Logins;
   try {
     const { rowCount } = await client.query(FIND_DATABASE, [DATABASE]);
     if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+    logins = await ensureLogins(folder, client);
   } finally {
     await client.end();
   }
-  return `postgres://${access.user}:${access.password}@127.0.0.1:${access.port}/${DATABASE}`;
+  const url = ({ user, password }: Logins['service']) =>
+    `postgres://${user}:${password}@127.0.0.1:${access.port}/${DATABASE}`;
+  return { owner: url(access), service: url(logins.service), eraser: url(logins.eraser) };
 }
 
 function maintenanceClient({ user, password, port }: Access): pg.Client {

@@ -1,15 +1,22 @@
 import type { DataSource, MigrationInterface, QueryRunner } from 'typeorm';
 import { MIGRATIONS } from './migrations.js';
+import { applyRights, RightsRefused } from './rights.store.js';
 
 /** The database was written by a newer version, or by another program. */
 export class UnknownMigration extends Error {
   override name = 'UnknownMigration';
 }
 
+/** The schema, or the rights in it, are not those of this version, and this log-in may not mend that. */
+export class MayNotMigrate extends Error {
+  override name = 'MayNotMigrate';
+}
+
 /**
- * Runs what is pending, all of it or nothing, and answers the names it ran. Any number of instances
- * may start at once: one runs the migrations, the others wait and find nothing left to do.
- * @throws UnknownMigration when the database is ahead of this version
+ * Runs what is pending, all of it or nothing, brings the rights of the roles up to date, and answers
+ * the names it ran. Any number of instances may start at once: one runs the migrations, the others
+ * wait and find nothing left to do. A log-in that owns nothing may run it where nothing is to be done.
+ * @throws UnknownMigration when the database is ahead of this version; MayNotMigrate
  */
 export async function migrate(
   dataSource: DataSource,
@@ -21,11 +28,12 @@ export async function migrate(
     try {
       await runner.query(LOCK_MIGRATIONS);
       const ran = await runPending(runner, migrations);
+      await applyRights(runner);
       await runner.commitTransaction();
       return ran;
     } catch (error) {
       await runner.rollbackTransaction().catch(() => undefined);
-      throw error;
+      throw isRefusal(error) ? new MayNotMigrate(MAY_NOT_MIGRATE, { cause: error }) : error;
     }
   } finally {
     await runner.release();
@@ -36,7 +44,8 @@ async function runPending(
   runner: QueryRunner,
   migrations: readonly (new () => MigrationInterface)[],
 ): Promise<string[]> {
-  await runner.query(CREATE_MIGRATION_TABLE);
+  const [known] = (await runner.query(FIND_MIGRATION_TABLE)) as { found: boolean }[];
+  if (!known?.found) await runner.query(CREATE_MIGRATION_TABLE);
   const applied = (await runner.query(APPLIED_MIGRATIONS)) as { number: number; name: string }[];
   const unknown = applied.find(({ number, name }) => migrations[number - 1]?.name !== name);
   if (unknown) {
@@ -54,8 +63,19 @@ async function runPending(
   return ran;
 }
 
+/** PostgreSQL's insufficient_privilege. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof RightsRefused) return true;
+  return (error as { code?: unknown } | null)?.code === '42501';
+}
+
+const MAY_NOT_MIGRATE =
+  "The database's schema or rights are not those of this version, and its log-in may not change them: set DATABASE_OWNER_URL to the log-in of their owner, here or for one run of npm run operator -- migrate.";
+
 // Held until the transaction ends. The number is "NWMIGRAT" in ASCII: no other lock uses it.
 const LOCK_MIGRATIONS = `SELECT pg_advisory_xact_lock(x'4e574d4947524154'::bigint)`;
+
+const FIND_MIGRATION_TABLE = `SELECT to_regclass('schema_migration') IS NOT NULL AS found`;
 
 const CREATE_MIGRATION_TABLE = `
 CREATE TABLE IF NOT EXISTS schema_migration (

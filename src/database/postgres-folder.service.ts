@@ -81,11 +81,15 @@ export async function readAccess(folder: PostgresFolder): Promise<Access> {
   return access;
 }
 
-/** Replaces the file in one step, so that it is never seen half written. */
 export async function writeAccess(folder: PostgresFolder, access: Access): Promise<void> {
-  const staging = `${folder.accessFile}.${process.pid}`;
-  await writeFile(staging, `${JSON.stringify(access, null, 2)}\n`, { mode: 0o600 });
-  await rename(staging, folder.accessFile);
+  await writePrivately(folder.accessFile, JSON.stringify(access, null, 2));
+}
+
+/** Replaces a file of mode 0600 in one step, so that it is never seen half written. */
+export async function writePrivately(file: string, text: string): Promise<void> {
+  const staging = `${file}.${process.pid}`;
+  await writeFile(staging, `${text}\n`, { mode: 0o600 });
+  await rename(staging, file);
 }
 
 export async function hasCluster(folder: PostgresFolder): Promise<boolean> {

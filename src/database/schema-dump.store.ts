@@ -1,4 +1,6 @@
 import type { Sql } from './database.service.js';
+import { ERASER_ROLE, SERVICE_ROLE, type Privilege } from './rights.js';
+import { PRIVILEGES } from './rights.store.js';
 
 /**
  * The schema as SQL that would make it again, read from PostgreSQL's catalogs. The same schema gives
@@ -13,6 +15,7 @@ export async function dumpSchema(sql: Sql): Promise<string> {
   const indexes = await sql.query<Definition>(INDEXES);
   const triggers = await sql.query<Definition>(TRIGGERS);
   const views = await sql.query<Definition>(VIEWS);
+  const grants = await sql.query<Privilege>(PRIVILEGES, [[SERVICE_ROLE, ERASER_ROLE]]);
   const sections = [
     domains.map(statement),
     functions.map(statement),
@@ -28,6 +31,7 @@ export async function dumpSchema(sql: Sql): Promise<string> {
     views.map(statement),
     indexes.map(statement),
     triggers.map(statement),
+    grantsOf(grants),
   ];
   const text = sections.filter((section) => section.length > 0).map((part) => part.join('\n\n'));
   return `${HEADER}\n${text.join('\n\n')}\n`;
@@ -44,6 +48,26 @@ interface Member extends Definition {
 interface TableRow {
   readonly name: string;
   readonly suffix: string;
+}
+
+/** One statement a table and role: privileges of columns after those of the table. */
+function grantsOf(privileges: readonly Privilege[]): string[] {
+  const byPlace = new Map<string, Map<string, string[]>>();
+  for (const { table, role, privilege, column } of privileges) {
+    const place = `${table} TO ${role}`;
+    const named = byPlace.get(place) ?? new Map<string, string[]>();
+    byPlace.set(place, named);
+    const columns = named.get(column === null ? privilege : `${privilege} `) ?? [];
+    named.set(column === null ? privilege : `${privilege} `, column ? [...columns, column] : []);
+  }
+  return [...byPlace].map(([place, named]) => {
+    const rights = [...named]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([right, columns]) =>
+        columns.length > 0 ? `${right.trim()} (${columns.join(', ')})` : right,
+      );
+    return `GRANT ${rights.join(', ')} ON ${place};`;
+  });
 }
 
 function statement({ definition }: Definition): string {

@@ -795,3 +795,191 @@ CREATE TRIGGER record_body_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON re
 CREATE TRIGGER record_head_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_head FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transfer_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+GRANT SELECT ON account TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON account TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON award TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON award TO neighborwatt_service;
+
+GRANT SELECT ON checkpoint TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON checkpoint TO neighborwatt_service;
+
+GRANT SELECT ON feed_cursor TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (sequence) ON feed_cursor TO neighborwatt_service;
+
+GRANT SELECT ON gateway TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON gateway TO neighborwatt_service;
+
+GRANT SELECT, UPDATE (alias, export_limit_w, feeder, import_limit_w) ON household TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (active_until) ON household TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON invitation TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (used_at) ON invitation TO neighborwatt_service;
+
+GRANT SELECT, UPDATE ON journal_head TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON journal_head TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON late_reading TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT, UPDATE (times) ON late_reading TO neighborwatt_service;
+
+GRANT INSERT, SELECT ON log_entry TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON log_entry TO neighborwatt_service;
+
+GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_service;
+
+GRANT SELECT ON market_clock TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (now) ON market_clock TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON market_order TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (filled_wh, status) ON market_order TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON measurement TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON measurement TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON meter TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (active_until) ON meter TO neighborwatt_service;
+
+GRANT SELECT ON microgrid TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (name) ON microgrid TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON mqtt_credential TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON mqtt_credential TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON party TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON party TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON person TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (disabled_at, password_hash, password_must_change) ON person TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON person_grant TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (valid_until) ON person_grant TO neighborwatt_service;
+
+GRANT SELECT ON program TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON program TO neighborwatt_service;
+
+GRANT SELECT ON program_funding TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON program_funding TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON program_member TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (consented_by, left_at, sequence) ON program_member TO neighborwatt_service;
+
+GRANT SELECT ON program_run TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON program_run TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON reading TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON reading TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON reading_contradiction TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON reading_contradiction TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON reading_payload TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON reading_payload TO neighborwatt_service;
+
+GRANT DELETE, INSERT, SELECT ON record_body TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON record_body TO neighborwatt_service;
+
+GRANT INSERT, SELECT ON record_head TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON record_head TO neighborwatt_service;
+
+GRANT INSERT, SELECT ON record_household TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON record_household TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON record_key TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON record_key TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON register_border TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON register_border TO neighborwatt_service;
+
+GRANT SELECT ON regulator_answer TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON regulator_answer TO neighborwatt_service;
+
+GRANT SELECT ON regulator_query TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON regulator_query TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON rejection TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON rejection TO neighborwatt_service;
+
+GRANT SELECT ON schema_migration TO neighborwatt_eraser;
+
+GRANT SELECT ON schema_migration TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON session TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT, UPDATE ON session TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON settlement TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON settlement TO neighborwatt_service;
+
+GRANT SELECT ON slot TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON slot TO neighborwatt_service;
+
+GRANT SELECT ON spent_refresh TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON spent_refresh TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON standing_order TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON standing_order TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON storage_lot TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT ON storage_lot TO neighborwatt_service;
+
+GRANT SELECT ON tariff TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON tariff TO neighborwatt_service;
+
+GRANT SELECT ON trade TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON trade TO neighborwatt_service;
+
+GRANT SELECT ON trade_settlement TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON trade_settlement TO neighborwatt_service;
+
+GRANT SELECT ON traded_slot TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (revision) ON traded_slot TO neighborwatt_service;
+
+GRANT SELECT ON transfer TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON transfer TO neighborwatt_service;

@@ -5,7 +5,10 @@ import { freshDatabase, type FreshDatabase } from '../support/database.js';
 let fresh: FreshDatabase;
 beforeAll(async () => {
   fresh = await freshDatabase();
-  await fresh.database.query('CREATE TABLE note (id integer PRIMARY KEY, text text)');
+  await fresh.asOwner((sql) =>
+    sql.query(`CREATE TABLE note (id integer PRIMARY KEY, text text);
+      GRANT ALL ON note TO neighborwatt_service`),
+  );
 });
 afterAll(() => fresh.drop());
 

@@ -59,10 +59,12 @@ it('instances that start at once share one server; whoever leaves last stops it'
   const instances = await Promise.all(
     Array.from({ length: 3 }, () => EmbeddedPostgres.join(dataDir)),
   );
-  expect(new Set(instances.map(({ url }) => url)).size).toBe(1);
+  expect(new Set(instances.map((one) => one.urlOf('owner'))).size).toBe(1);
   for (const instance of instances) {
     expect(await serverPid()).toBeDefined();
-    expect(await answer(instances.at(-1)!.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(await answer(instances.at(-1)!.urlOf('service'), 'SELECT 1 AS one')).toEqual([
+      { one: 1 },
+    ]);
     await instance.leave();
   }
   expect(await serverPid()).toBeUndefined();
@@ -75,7 +77,7 @@ it('joins and leaves at the same moments never leave anyone without a server', a
       for (let visit = 0; visit < 2; visit += 1) {
         await sleep(person * 7);
         const server = await EmbeddedPostgres.join(dataDir);
-        expect(await answer(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+        expect(await answer(server.urlOf('owner'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
         await server.leave();
       }
     }),
@@ -86,10 +88,10 @@ it('joins and leaves at the same moments never leave anyone without a server', a
 it('a server that a killed service left running is used on, with all that was committed', async () => {
   useMade();
   const left = await startServer(dataDir);
-  await answer(left.url, 'CREATE TABLE kept (id integer); INSERT INTO kept VALUES (1)');
+  await answer(left.urls.owner, 'CREATE TABLE kept (id integer); INSERT INTO kept VALUES (1)');
   const found = await EmbeddedPostgres.join(dataDir);
   expect(await serverPid()).toBe(left.pid);
-  expect(await answer(found.url, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
+  expect(await answer(found.urlOf('owner'), 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
   await found.leave();
   expect(await serverPid()).toBeUndefined();
 });
@@ -97,12 +99,12 @@ it('a server that a killed service left running is used on, with all that was co
 it('a server that was killed too is started again, on the same port', async () => {
   useMade();
   const first = await startServer(dataDir);
-  await answer(first.url, 'CREATE TABLE kept (id integer); INSERT INTO kept VALUES (1)');
+  await answer(first.urls.owner, 'CREATE TABLE kept (id integer); INSERT INTO kept VALUES (1)');
   process.kill(first.pid, 'SIGKILL');
   const second = await startServer(dataDir);
   expect(second.started).toBe(true);
-  expect(second.url).toBe(first.url);
-  expect(await answer(second.url, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
+  expect(second.urls.owner).toBe(first.urls.owner);
+  expect(await answer(second.urls.owner, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
 });
 
 it('a server that dies while in use is started again', async () => {
@@ -112,10 +114,10 @@ it('a server that dies while in use is started again', async () => {
   process.kill(pid!, 'SIGKILL');
   for (let waited = 0; (await serverPid()) === pid && waited < 300; waited += 1) await sleep(50);
   for (let waited = 0; waited < 300; waited += 1) {
-    if (await answer(server.url, 'SELECT 1').catch(() => undefined)) break;
+    if (await answer(server.urlOf('owner'), 'SELECT 1').catch(() => undefined)) break;
     await sleep(50);
   }
-  expect(await answer(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  expect(await answer(server.urlOf('owner'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await server.leave();
 });
 
@@ -123,13 +125,13 @@ it('another program on the kept port: another port is taken and kept', async () 
   useMade();
   const first = await startServer(dataDir);
   await stopServer(dataDir);
-  const port = Number(new URL(first.url).port);
+  const port = Number(new URL(first.urls.owner).port);
   const other = createServer().listen(port, '127.0.0.1');
   await once(other, 'listening');
   const second = await startServer(dataDir);
-  expect(Number(new URL(second.url).port)).not.toBe(port);
+  expect(Number(new URL(second.urls.owner).port)).not.toBe(port);
   expect(JSON.parse(await readFile(join(dataDir, 'postgres.json'), 'utf8'))).toMatchObject({
-    port: Number(new URL(second.url).port),
+    port: Number(new URL(second.urls.owner).port),
   });
   other.close();
 });
@@ -149,7 +151,7 @@ it('a folder that only its owner may enter does not stop root', async () => {
   const server = await EmbeddedPostgres.join(join(dataDir, 'inner'));
   await server.leave();
   const again = await EmbeddedPostgres.join(join(dataDir, 'inner'));
-  expect(await answer(again.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  expect(await answer(again.urlOf('owner'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await again.leave();
 });
 

@@ -27,7 +27,8 @@ it('schema.sql makes the same schema when it is run', async () => {
     const text = await readFile(SCHEMA, 'utf8');
     await client.query(text);
     const sql: Sql = {
-      query: async (query) => (await client.query(query)).rows as never,
+      query: async (query, parameters = []) =>
+        (await client.query(query, [...parameters])).rows as never,
     };
     expect(await dumpSchema(sql)).toBe(text);
   } finally {

@@ -13,7 +13,7 @@ export const AT = '2026-06-01T10:00:00Z';
 
 /** The books of an empty microgrid `street`, and beside it `avenue`, on a database of their own. */
 export async function openBooks() {
-  const { url, database, drop } = await freshDatabase();
+  const { url, database, asOwner, drop } = await freshDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'neighborwatt-ledger-'));
   const settings = loadSettings({ DATA_DIR: dataDir, LOG_ORIGIN: 'grid.example/log' });
   await database.query(
@@ -26,6 +26,7 @@ export async function openBooks() {
   return {
     url,
     database,
+    asOwner,
     ledger,
     log: new LogService(settings),
     settings,

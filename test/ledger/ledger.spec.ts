@@ -218,26 +218,6 @@ describe('limits', () => {
   });
 });
 
-describe('what was written', () => {
-  test.each(['record_head', 'record_body', 'transfer', 'log_entry', 'checkpoint'])(
-    '%s is neither changed nor removed',
-    async (table) => {
-      const { append, database, log } = books;
-      await append([draft('in', [paidIn('A', 100)])]);
-      await log.sign(database, 'street');
-      for (const change of [
-        `UPDATE ${table} SET microgrid_id = 'avenue'`,
-        `DELETE FROM ${table}`,
-        `TRUNCATE ${table} CASCADE`,
-      ]) {
-        await expect(database.query(change)).rejects.toThrow(/it is insert-only/);
-      }
-      const rows = await database.query(`SELECT microgrid_id FROM ${table}`);
-      expect(rows).toEqual([{ microgrid_id: 'street' }]);
-    },
-  );
-});
-
 function hold(amount: number) {
   return money(walletOf('A'), SYSTEM.market, amount, { state: 'pending' });
 }

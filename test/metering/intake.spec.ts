@@ -28,8 +28,8 @@ beforeAll(async () => {
 afterAll(() => fresh.drop());
 
 beforeEach(async () => {
-  await fresh.database.query(
-    'TRUNCATE reading, reading_payload, reading_contradiction, rejection, late_reading',
+  await fresh.asOwner((sql) =>
+    sql.query('TRUNCATE reading, reading_payload, reading_contradiction, rejection, late_reading'),
   );
   intake = new IntakeService(fresh.database, clock, settings);
   metering = new MeteringService(intake);
@@ -193,14 +193,16 @@ it('commits a thousand messages in few transactions, beside poison', async () =>
 
 it('sets apart the one message that the database refuses', async () => {
   Logger.overrideLogger(false);
-  await fresh.database.query(`ALTER TABLE reading ADD CONSTRAINT poison CHECK (value_wh <> 666)`);
+  await fresh.asOwner((sql) =>
+    sql.query(`ALTER TABLE reading ADD CONSTRAINT poison CHECK (value_wh <> 666)`),
+  );
   try {
     const sent = [1, 2, 666, 4, 5].map((importWh, index) =>
       send(`m${index}`, { readAt: at('10:00'), importWh }),
     );
     await Promise.all(sent);
   } finally {
-    await fresh.database.query('ALTER TABLE reading DROP CONSTRAINT poison');
+    await fresh.asOwner((sql) => sql.query('ALTER TABLE reading DROP CONSTRAINT poison'));
   }
   expect(await readings()).toHaveLength(4);
   expect(await rejected()).toEqual([['m2', 'refused_by_database', 1]]);

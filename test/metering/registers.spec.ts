@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => fresh.drop());
 
 beforeEach(async () => {
-  await forget(fresh.database);
+  await forget(fresh);
   const settings = { maxClockAheadSeconds: 300 };
   metering = new MeteringService(new IntakeService(fresh.database, clock, settings));
 });
@@ -225,7 +225,7 @@ const morning = fc.array(
 it('ends with the same borders whenever readings came: random mornings', async () => {
   await fc.assert(
     fc.asyncProperty(morning, async (taken) => {
-      await forget(fresh.database);
+      await forget(fresh);
       await enrol(fresh.database, 'street', street);
       // The first reading opens the register; others mostly rise, and sometimes fall.
       const readings = [{ minute: 0, wh: 0, arrives: 0 }, ...taken].filter(

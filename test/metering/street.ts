@@ -1,6 +1,7 @@
 import type { Sql } from '../../src/database/database.service.js';
 import type { IncomingMessage } from '../../src/broker/broker-link.js';
 import type { MeterRole } from '../../src/parties/microgrid.js';
+import type { FreshDatabase } from '../support/database.js';
 
 /** A microgrid with meters, each in a household of its own, straight into the tables. */
 export interface StreetMeter {
@@ -58,13 +59,15 @@ export async function enrol(
 }
 
 /** Removes every street and all that was metered there. */
-export async function forget(sql: Sql): Promise<void> {
-  await sql.query(`
-    TRUNCATE reading, reading_payload, reading_contradiction, rejection, late_reading,
-      register_border, measurement`);
-  for (const table of ['meter', 'household', 'microgrid', 'party']) {
-    await sql.query(`DELETE FROM ${table}`);
-  }
+export async function forget({ asOwner }: Pick<FreshDatabase, 'asOwner'>): Promise<void> {
+  await asOwner(async (sql) => {
+    await sql.query(`
+      TRUNCATE reading, reading_payload, reading_contradiction, rejection, late_reading,
+        register_border, measurement`);
+    for (const table of ['meter', 'household', 'microgrid', 'party']) {
+      await sql.query(`DELETE FROM ${table}`);
+    }
+  });
 }
 
 /** A message as the broker hands it over. */

@@ -269,7 +269,9 @@ async function threeMembers(): Promise<void> {
   for (const household of ['h01', 'h02', 'h03']) {
     await street.rewards.join(household, 'sun-shared', 'tenant');
   }
-  await street.database.query(`UPDATE program_member SET joined_from = '2026-05-01T00:00:00Z'`);
+  await street.asOwner((sql) =>
+    sql.query(`UPDATE program_member SET joined_from = '2026-05-01T00:00:00Z'`),
+  );
 }
 
 async function at(now: string): Promise<void> {

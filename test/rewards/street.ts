@@ -9,11 +9,12 @@ import { AwardService } from '../../src/rewards/award.service.js';
 import { EfficiencyService } from '../../src/rewards/efficiency.service.js';
 import { RewardsService } from '../../src/rewards/rewards.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
-import { freshDatabase } from '../support/database.js';
+import { freshDatabase, type FreshDatabase } from '../support/database.js';
 
 /** A street whose slots are settled as the test says, and the services of the room over it. */
 export interface Street {
   database: DatabaseService;
+  asOwner: FreshDatabase['asOwner'];
   rewards: RewardsService;
   awards: AwardService;
   efficiency: EfficiencyService;
@@ -40,7 +41,7 @@ const PEOPLE = ['regina', 'regulator', 'tenant'];
 
 /** Households h01, h02 ... with the person `tenant`, and the regulator `regina`; market time is `now`. */
 export async function openStreet(households: number, now: string): Promise<Street> {
-  const { database, drop } = await freshDatabase();
+  const { database, asOwner, drop } = await freshDatabase();
   const clock = new MarketClockService({ marketClock: 'simulated' }, database);
   const ledger = new LedgerService();
   const parties = new PartiesService(database, clock, ledger as unknown as EnrolmentJournal);
@@ -75,6 +76,7 @@ export async function openStreet(households: number, now: string): Promise<Stree
   await database.transaction((sql) => clock.advance(sql, now));
   return {
     database,
+    asOwner,
     ledger,
     parties,
     clock,

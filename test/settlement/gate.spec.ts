@@ -183,17 +183,19 @@ test('twenty clients at once never get more out of a wallet than is in it', asyn
 
 test('a gate that cannot be closed sets its slot aside, stops no other, and closes when released', async () => {
   const street = await open({ households: { A: {}, B: { wallet: 1_000_000 } } });
-  const { advance, place, database, slots, microgrid, slotStates } = street;
+  const { advance, place, database, asOwner, slots, microgrid, slotStates } = street;
   for (const slot of ['10:15', '10:30']) {
     await place('A', 'ask', slot, 500, 100_000);
     await place('B', 'bid', slot, 500, 100_000);
   }
   // A hold that is not to be found cannot be freed.
   const point = (hold: string) =>
-    database.query(
-      `UPDATE market_order SET hold_id = $2 WHERE slot_start = $1 AND side = 'bid'
-       RETURNING hold_id`,
-      [at('10:15'), hold],
+    asOwner((sql) =>
+      sql.query(
+        `UPDATE market_order SET hold_id = $2 WHERE slot_start = $1 AND side = 'bid'
+         RETURNING hold_id`,
+        [at('10:15'), hold],
+      ),
     );
   const [lost] = await database.query<{ hold: string }>(
     `SELECT hold_id AS hold FROM market_order WHERE slot_start = $1 AND side = 'bid'`,

@@ -114,10 +114,9 @@ describe('a slot that cannot be closed', () => {
       [at('10:15')],
     );
     const point = (hold: string) =>
-      street.database.query(`UPDATE trade SET hold_id = $2 WHERE slot_start = $1`, [
-        at('10:15'),
-        hold,
-      ]);
+      street.asOwner((sql) =>
+        sql.query(`UPDATE trade SET hold_id = $2 WHERE slot_start = $1`, [at('10:15'), hold]),
+      );
     await point('0'.repeat(32));
     return { ...street, restore: () => point(lost!.hold) };
   }

@@ -51,7 +51,7 @@ export function at(time: string): string {
 }
 
 export async function openStreet(setup: StreetSetup) {
-  const { url, database, drop } = await freshDatabase();
+  const { url, database, asOwner, drop } = await freshDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'neighborwatt-street-'));
   const first = instanceOn(database, dataDir);
   const { clock, parties, ledger, settlement, slots, metering, orders } = first;
@@ -98,6 +98,7 @@ export async function openStreet(setup: StreetSetup) {
     ...first,
     url,
     database,
+    asOwner,
     microgrid,
     householdOf,
 

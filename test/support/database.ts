@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { DatabaseService } from '../../src/database/database.service.js';
-import { startServer } from '../../src/database/embedded-postgres.service.js';
+import { DatabaseService, type Sql } from '../../src/database/database.service.js';
+import { startServer, type RunningServer } from '../../src/database/embedded-postgres.service.js';
 
 export interface FreshDatabase {
+  /** With the log-in of the service. */
   readonly url: string;
+  readonly ownerUrl: string;
+  readonly eraserUrl: string;
+  /** As the service acts on it: within its rights. */
   readonly database: DatabaseService;
+  /** Runs `work` in one transaction as the owner, past every trigger: for what nobody may do. */
+  asOwner<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   /** Closes its connections and removes it. */
   drop(): Promise<void>;
 }
@@ -15,29 +21,43 @@ export interface FreshDatabase {
  * @example const { database, drop } = await freshDatabase();
  */
 export async function freshDatabase(): Promise<FreshDatabase> {
-  const { url, drop } = await copyOf(await templateUrl());
+  const { url: ownerUrl, name, drop } = await copyOf(await templateName());
+  const url = await serverUrl(name, 'service');
   const database = await DatabaseService.open({ url, poolSize: 5 });
+  let owner: Promise<DatabaseService> | undefined;
   return {
     url,
+    ownerUrl,
+    eraserUrl: await serverUrl(name, 'eraser'),
     database,
+    async asOwner(work) {
+      owner ??= DatabaseService.open({ url: ownerUrl, role: 'owner', poolSize: 2 });
+      return (await owner).transaction(async (sql) => {
+        await sql.query('SET LOCAL session_replication_role = replica');
+        return work(sql);
+      });
+    },
     async drop() {
       await database.close();
+      await (await owner)?.close();
       await drop();
     },
   };
 }
 
-/** A database without any table, for tests of the migrations themselves. */
+/** A database without any table, with the owner's log-in, for tests of the migrations themselves. */
 export async function emptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
-  return copyOf(await serverUrl('template0'));
+  return copyOf('template0');
 }
 
-async function copyOf(templateUrlText: string): Promise<{ url: string; drop(): Promise<void> }> {
-  const template = new URL(templateUrlText).pathname.slice(1);
+async function copyOf(
+  template: string,
+): Promise<{ url: string; name: string; drop(): Promise<void> }> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   await administer((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
   return {
     url: await serverUrl(name),
+    name,
     drop: async () => {
       await administer((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
     },
@@ -47,9 +67,8 @@ async function copyOf(templateUrlText: string): Promise<{ url: string; drop(): P
 let template: Promise<string> | undefined;
 
 /** Migrated once a run by whichever test comes first. */
-function templateUrl(): Promise<string> {
+function templateName(): Promise<string> {
   template ??= administer(async (client) => {
-    const url = await serverUrl(TEMPLATE);
     await client.query('SELECT pg_advisory_lock(1)');
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [
       TEMPLATE,
@@ -61,7 +80,7 @@ function templateUrl(): Promise<string> {
       await database.close();
       await client.query(`ALTER DATABASE ${building} RENAME TO ${TEMPLATE}`);
     }
-    return url;
+    return TEMPLATE;
   });
   return template;
 }
@@ -76,13 +95,16 @@ async function administer<T>(work: (client: pg.Client) => Promise<T>): Promise<T
   }
 }
 
-let server: Promise<string> | undefined;
+let server: Promise<RunningServer> | undefined;
 
-async function serverUrl(database: string): Promise<string> {
+async function serverUrl(
+  database: string,
+  role: keyof RunningServer['urls'] = 'owner',
+): Promise<string> {
   const dataDir = process.env.TEST_DATABASE_DIR;
   if (!dataDir) throw new Error('Tests with a database run through npm test.');
-  server ??= startServer(dataDir, { durable: false }).then(({ url }) => url);
-  const url = new URL(await server);
+  server ??= startServer(dataDir, { durable: false });
+  const url = new URL((await server).urls[role]);
   url.pathname = `/${database}`;
   return url.href;
 }

@@ -27,7 +27,7 @@ export type Rooms = Awaited<ReturnType<typeof openRooms>>;
 export async function openRooms() {
   // A slot is broken on purpose, and the clock would say so.
   Logger.overrideLogger(false);
-  const { url, database, drop } = await freshDatabase();
+  const { url, eraserUrl, database, asOwner, drop } = await freshDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'verify-'));
   const settings = loadSettings({ DATA_DIR: dataDir, MARKET_CLOCK: 'simulated' });
   const clock = new MarketClockService(settings, database);
@@ -65,8 +65,10 @@ export async function openRooms() {
   const awards = new AwardService(database, ledger, parties, settlement, clock);
   return {
     url,
+    eraserUrl,
     dataDir,
     database,
+    asOwner,
     clock,
     ledger,
     log,

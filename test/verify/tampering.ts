@@ -132,8 +132,7 @@ export async function undone<Result>(
   const undo = new Error('undone');
   const service = new VerifyService(rooms.database);
   let result: Result | undefined;
-  const attempted = rooms.database.transaction(async (sql) => {
-    await sql.query('SET LOCAL session_replication_role = replica');
+  const attempted = rooms.asOwner(async (sql) => {
     for (const statement of await dropsOf(sql, tables)) await sql.query(statement);
     result = await work({
       sql,
