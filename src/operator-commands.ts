@@ -150,6 +150,14 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     required: ['microgrid', 'household', 'at'],
     run: moveOut,
   },
+  migrate: {
+    usage: '',
+    summary: "bring the database's schema and rights up to date",
+    help: `  Every start does so where the log-in may. Set DATABASE_OWNER_URL where the service's own may not.`,
+    options: {},
+    required: [],
+    run: migrated,
+  },
   rejections: {
     usage: '--microgrid M [--limit N]',
     summary: 'readings that were refused, and why, latest first',
@@ -314,6 +322,15 @@ async function moveOut(app: INestApplicationContext, given: Given): Promise<Outc
   );
   const text = `${household} and its meters ${meters.join(', ')} end at ${activeUntil}.`;
   return { document: { household, activeUntil, meters }, text };
+}
+
+/** The command line has connected, and with that migrated. */
+async function migrated(app: INestApplicationContext): Promise<Outcome> {
+  const [row] = await app
+    .get(DatabaseService)
+    .query<{ name: string }>('SELECT name FROM schema_migration ORDER BY number DESC LIMIT 1');
+  const document = { migration: row!.name };
+  return { document, text: `The database is up to date (${row!.name}).` };
 }
 
 async function rejections(app: INestApplicationContext, given: Given): Promise<Outcome> {

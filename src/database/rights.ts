@@ -39,6 +39,8 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   record_key: insertOnly('DELETE'),
   log_entry: insertOnly('INSERT'),
   checkpoint: insertOnly(),
+  log_policy: insertOnly(),
+  publication: insertOnly(),
   journal_head: changing('it counts the records', ['UPDATE'], ['UPDATE']),
   log_tile: changing(
     'the last tile of each level grows',

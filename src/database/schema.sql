@@ -836,6 +836,10 @@ GRANT INSERT, SELECT ON log_entry TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON log_entry TO neighborwatt_service;
 
+GRANT SELECT ON log_policy TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON log_policy TO neighborwatt_service;
+
 GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_service;
@@ -891,6 +895,10 @@ GRANT INSERT, SELECT, UPDATE (consented_by, left_at, sequence) ON program_member
 GRANT SELECT ON program_run TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON program_run TO neighborwatt_service;
+
+GRANT SELECT ON publication TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON publication TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON reading TO neighborwatt_eraser;
 
