@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { verifyDatabase } from './verify/database.js';
+import { verifyReceipt } from './verify/receipt.js';
 
 /**
  * `npm run verify`: against the database, or, with a word before the options, against something that
@@ -7,6 +8,7 @@ import { verifyDatabase } from './verify/database.js';
  */
 const VERIFIERS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   database: verifyDatabase,
+  receipt: verifyReceipt,
 };
 
 async function main([word, ...rest]: readonly string[]): Promise<number> {

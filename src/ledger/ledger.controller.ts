@@ -10,6 +10,7 @@ import { formatTlogProof } from '../transparency/tlog-proof.js';
 import { leafHash } from '../transparency/merkle-tree.js';
 import type { Json, JsonObject } from '../units/canonical-json.js';
 import { Problem } from '../units/problem.js';
+import { concernedBy } from './concerned.js';
 import { LedgerService } from './ledger.service.js';
 import { LogService } from './log.service.js';
 import type { StoredRecord } from './record.js';
@@ -92,9 +93,7 @@ export class LedgerController {
       (grant) => grant.role === 'household' && grant.microgridId === microgrid,
     );
     if (record.kind === 'slot-closed' && isMember) return record;
-    const own = record.households.filter((household) =>
-      may(caller.grants, 'household.read', { microgrid, household }, now),
-    );
+    const own = concernedBy(record, caller.grants, now);
     if (own.length === 0) return null;
     return { ...record, ...withoutOthers(record, new Set(own)) };
   }

@@ -4,12 +4,18 @@ import { LedgerController } from './ledger.controller.js';
 import { LedgerService } from './ledger.service.js';
 import { LogController } from './log.controller.js';
 import { LogService } from './log.service.js';
+import { OpeningService } from './opening.service.js';
 
 /** The books of every microgrid, and the signed log over them. */
 @Global()
 @Module({
   controllers: [LedgerController, LogController],
-  providers: [LedgerService, LogService, { provide: EnrolmentJournal, useExisting: LedgerService }],
-  exports: [LedgerService, LogService, EnrolmentJournal],
+  providers: [
+    LedgerService,
+    LogService,
+    OpeningService,
+    { provide: EnrolmentJournal, useExisting: LedgerService },
+  ],
+  exports: [LedgerService, LogService, OpeningService, EnrolmentJournal],
 })
 export class LedgerModule {}

@@ -12,6 +12,7 @@ import { signCheckpoint } from '../transparency/checkpoint.js';
 import {
   consistencyProof,
   inclusionProof,
+  inclusionProofs,
   verifyConsistency,
   type HashReader,
 } from '../transparency/merkle-proof.js';
@@ -136,6 +137,17 @@ export class LogService {
     size: number,
   ): Promise<readonly Uint8Array[]> {
     return inclusionProof(sequence - 1, size, this.hashReader(sql, microgridId, size));
+  }
+
+  /** The same for several records, read at once. */
+  async proveInclusions(
+    sql: Sql,
+    microgridId: string,
+    sequences: readonly number[],
+    size: number,
+  ): Promise<readonly (readonly Uint8Array[])[]> {
+    const indices = sequences.map((sequence) => sequence - 1);
+    return inclusionProofs(indices, size, this.hashReader(sql, microgridId, size));
   }
 
   /** The bytes of an entry. @throws Error when there is none at this index */

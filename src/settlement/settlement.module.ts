@@ -2,6 +2,8 @@ import { Global, Module } from '@nestjs/common';
 import { HouseholdController } from './household.controller.js';
 import { MicrogridController } from './microgrid.controller.js';
 import { SettlementOperatorController } from './operator.controller.js';
+import { ReceiptController } from './receipt.controller.js';
+import { ReceiptService } from './receipt.service.js';
 import { SettlementService } from './settlement.service.js';
 import { SlotClockService } from './slot-clock.service.js';
 import { SlotClosingService } from './slot-closing.service.js';
@@ -11,8 +13,14 @@ import { StatementService } from './statement.service.js';
 /** Slots: their clock, their close, their corrections, and what came of them. */
 @Global()
 @Module({
-  controllers: [HouseholdController, MicrogridController, SettlementOperatorController],
+  controllers: [
+    HouseholdController,
+    MicrogridController,
+    ReceiptController,
+    SettlementOperatorController,
+  ],
   providers: [
+    ReceiptService,
     SettlementService,
     SlotClockService,
     SlotClosingService,

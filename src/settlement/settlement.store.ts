@@ -167,6 +167,12 @@ export const RECORD_SEQUENCES_OF_SLOT = `
   UNION SELECT sequence FROM trade_settlement WHERE microgrid_id = $1 AND slot_start = $2
   UNION SELECT unnest(correction_sequences) FROM slot WHERE microgrid_id = $1 AND slot_start = $2`;
 
+/** The records of a household's trades of a slot, as they were settled when it closed. */
+export const TRADES_OF_HOUSEHOLD = `
+  SELECT sequence FROM trade_settlement
+  WHERE microgrid_id = $1 AND slot_start = $2 AND revision = 0 AND $3 IN (buyer_id, seller_id)
+  ORDER BY sequence`;
+
 /** With whom a household traded in these slots, by alias. */
 export const NEIGHBORS_IN_SLOTS = `
   SELECT traded.slot_start AS slot, neighbor.alias,

@@ -82,6 +82,23 @@ export async function inclusionProof(
   size: number,
   read: HashReader,
 ): Promise<Uint8Array[]> {
+  return (await inclusionProofs([index], size, read))[0]!;
+}
+
+/** The inclusion proofs of several leaves, all hashes read in one go. @throws RangeError as above */
+export async function inclusionProofs(
+  indices: readonly number[],
+  size: number,
+  read: HashReader,
+): Promise<Uint8Array[][]> {
+  const paths = indices.map((index) => siblingRanges(index, size));
+  const hashes = await hashRanges(paths.flat(), read);
+  let at = 0;
+  return paths.map((path) => hashes.slice(at, (at += path.length)));
+}
+
+/** What the hashes of an inclusion proof stand for. */
+function siblingRanges(index: number, size: number): LeafRange[] {
   if (!isSize(index) || !isSize(size) || index >= size) {
     throw new RangeError(`no leaf ${index} in a tree of ${size}`);
   }
@@ -92,7 +109,7 @@ export async function inclusionProof(
     ranges.push(index < split ? [split, end] : [start, split]);
     [start, end] = index < split ? [start, split] : [split, end];
   }
-  return hashRanges(ranges.reverse(), read);
+  return ranges.reverse();
 }
 
 /** PROOF(oldSize, D[newSize]). @throws RangeError unless 0 < oldSize <= newSize */

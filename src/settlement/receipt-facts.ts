@@ -1,0 +1,222 @@
+import { z } from 'zod';
+import type { ShownRecord } from '../ledger/receipt.js';
+import type { RecordBody } from '../ledger/record.js';
+import type { Json, JsonObject } from '../units/canonical-json.js';
+
+/**
+ * What a household's receipt shows: of a record that its own key salts everything of its own, of a
+ * trade its own side, of any other record no more than that there is one. Pure, and it runs in a
+ * browser.
+ */
+
+/** The fields of a record that this household may open; what is not named here stays closed. */
+export function fieldsFor(body: RecordBody, household: string): (name: string) => boolean {
+  const isOwn = ownRecord(body, household);
+  const side = body.kind === 'trade' ? ownSide(body, household) : [];
+  const shown = new Set([...ENVELOPE, ...(body.kind === 'trade' ? [...TRADE, ...side] : [])]);
+  return (name) => {
+    // A field of one account is named after it; those of others, the microgrid's too, stay closed.
+    if (name.includes('/')) return name.includes(`household/${household}/`);
+    return isOwn || shown.has(name);
+  };
+}
+
+/** What tells which record it is. */
+const ENVELOPE = ['at', 'cause', 'facts.slot', 'kind', 'microgrid', 'sequence', 'v'];
+/** What both sides of a trade know. */
+const TRADE = [
+  'facts.number',
+  'facts.trade',
+  'facts.energyWh',
+  'facts.settledWh',
+  'facts.claimedWh',
+  'facts.claimed',
+  'facts.firm',
+];
+const BUYER = ['buyer', 'bid', 'buyerPriceMicroPerKwh', 'costMicro', 'hold'];
+const SELLER = ['seller', 'ask', 'sellerPriceMicroPerKwh', 'proceedsMicro'];
+
+/** Records of one household alone are salted with its key, and name nobody else. */
+function ownRecord({ households }: RecordBody, household: string): boolean {
+  return households.length === 1 && households[0] === household;
+}
+
+function ownSide({ facts }: RecordBody, household: string): string[] {
+  const names = [
+    ...(facts['buyer'] === household ? BUYER : []),
+    ...(facts['seller'] === household ? SELLER : []),
+  ];
+  return names.map((name) => `facts.${name}`);
+}
+
+const wh = z.int().nonnegative();
+const micro = z.int();
+const price = z.int().nonnegative();
+const quality = z.string();
+const borderValue = z.int().nullable();
+
+/** Of a `household-slot` record, and of a household's `correction`. */
+const SETTLEMENT = z.object({
+  slot: z.string(),
+  slotEnd: z.string(),
+  registers: z.array(
+    z.object({
+      meter: z.string(),
+      role: z.enum(['grid', 'generation', 'storage']),
+      register: z.enum(['import', 'export']),
+      startWh: borderValue,
+      startReadings: z.array(z.string()),
+      endWh: borderValue,
+      endReadings: z.array(z.string()),
+    }),
+  ),
+  energy: z.object({
+    importWh: wh,
+    exportWh: wh,
+    generatedWh: wh,
+    chargedWh: wh,
+    dischargedWh: wh,
+    consumptionWh: wh,
+    unexplainedWh: wh,
+  }),
+  tariff: z.object({
+    retailMicroPerKwh: price,
+    feedInMicroPerKwh: price,
+    gridFeeMicroPerKwh: price,
+  }),
+  settlement: z.object({
+    household: z.string(),
+    slot: z.string(),
+    producedWh: wh,
+    consumedWh: wh,
+    usedWh: wh,
+    selfWh: wh,
+    fromNeighborsWh: wh,
+    toNeighborsWh: wh,
+    fromGridWh: wh,
+    toGridWh: wh,
+    unexplainedUseWh: wh,
+    soldWh: wh,
+    boughtWh: wh,
+    imbalanceWh: z.int(),
+    neighborMicro: micro,
+    utilityMicro: micro,
+    netMicro: micro,
+    tariffMicro: micro,
+    currency: z.string(),
+    quality,
+  }),
+});
+export type SettlementShown = z.infer<typeof SETTLEMENT>;
+
+const DEAL = z.object({
+  slot: z.string(),
+  number: z.int(),
+  settledWh: wh,
+  claimedWh: wh,
+  claimed: z.array(z.object({ energyWh: wh })),
+  firm: z.boolean(),
+});
+const BOUGHT = DEAL.extend({ buyer: z.string(), buyerPriceMicroPerKwh: price, costMicro: wh });
+const SOLD = DEAL.extend({ seller: z.string(), sellerPriceMicroPerKwh: price, proceedsMicro: wh });
+
+/** One side of a trade. */
+export interface DealShown {
+  readonly sequence: number;
+  readonly side: 'bought' | 'sold';
+  readonly slot: string;
+  readonly number: number;
+  readonly settledWh: number;
+  readonly claimedWh: number;
+  readonly claimed: readonly { readonly energyWh: number }[];
+  readonly firm: boolean;
+  readonly priceMicroPerKwh: number;
+  /** Paid where bought, earned where sold. */
+  readonly micro: number;
+}
+
+/** What a record says of a settlement or trade; null where it does not say all that such a one has. */
+export function settlementOf({ values }: ShownRecord): SettlementShown | null {
+  return SETTLEMENT.safeParse(factsOf(values)).data ?? null;
+}
+
+/** The sides of a trade that are this household's: one, or both where it traded with itself. */
+export function dealsOf({ sequence, values }: ShownRecord, household: string): DealShown[] {
+  const facts = factsOf(values);
+  const bought = BOUGHT.safeParse(facts).data;
+  const sold = SOLD.safeParse(facts).data;
+  const shared = (deal: z.infer<typeof DEAL>) => ({
+    sequence,
+    slot: deal.slot,
+    number: deal.number,
+    settledWh: deal.settledWh,
+    claimedWh: deal.claimedWh,
+    claimed: deal.claimed,
+    firm: deal.firm,
+  });
+  return [
+    ...(bought?.buyer === household
+      ? [
+          {
+            ...shared(bought),
+            side: 'bought' as const,
+            priceMicroPerKwh: bought.buyerPriceMicroPerKwh,
+            micro: bought.costMicro,
+          },
+        ]
+      : []),
+    ...(sold?.seller === household
+      ? [
+          {
+            ...shared(sold),
+            side: 'sold' as const,
+            priceMicroPerKwh: sold.sellerPriceMicroPerKwh,
+            micro: sold.proceedsMicro,
+          },
+        ]
+      : []),
+  ];
+}
+
+/** The head of a receipt: what happened, in plain fields, all of them repeated from opened ones. */
+export function whatHappened(records: readonly ShownRecord[], household: string): JsonObject {
+  const [first, ...trades] = records;
+  const settlement = isSettlement(first!) ? settlementOf(first!) : null;
+  const { sequence, kind, values } = first!;
+  const deals = (settlement ? trades : records).flatMap((one) => dealsOf(one, household));
+  return {
+    record: sequence,
+    kind,
+    at: values.get('at') ?? null,
+    slot: values.get('facts.slot') ?? null,
+    ...(settlement ? { settlement: figuresOf(settlement) } : {}),
+    ...(settlement ? { readings: readingsOf(settlement) } : {}),
+    trades: deals.map(({ sequence: record, side, settledWh, priceMicroPerKwh, micro: money }) => ({
+      record,
+      side,
+      energyWh: settledWh,
+      priceMicroPerKwh,
+      micro: money,
+    })),
+  };
+}
+
+/** Whether the record settles a slot: when it closed, or again after a correction. */
+export function isSettlement({ kind, values }: Pick<ShownRecord, 'kind' | 'values'>): boolean {
+  return kind === 'household-slot' || (kind === 'correction' && values.has('facts.household'));
+}
+
+function figuresOf({ settlement, slotEnd }: SettlementShown): JsonObject {
+  return { slotEnd, ...settlement };
+}
+
+/** Hashes of the readings that the registers' borders rest on, each once. */
+function readingsOf({ registers }: SettlementShown): string[] {
+  const named = registers.flatMap((one) => [...one.startReadings, ...one.endReadings]);
+  return [...new Set(named)].sort();
+}
+
+function factsOf(values: ReadonlyMap<string, Json>): JsonObject {
+  const facts = [...values].filter(([name]) => name.startsWith('facts.'));
+  return Object.fromEntries(facts.map(([name, value]) => [name.slice('facts.'.length), value]));
+}
