@@ -1,23 +1,26 @@
-import type { Pricing } from '../parties/microgrid.js';
-import { largestRemainder, safeInteger } from '../units/integer.js';
-import { compareIds, inOrderOfId, rowsByKey } from './canonical-order.js';
-import { uniformPrice, type PriceInterval } from './pricing.js';
+import { safeInteger } from '../units/integer.js';
+import { inMeritOrder } from './canonical-order.js';
+import {
+  agreementOf,
+  plainMarket,
+  sharedAgreement,
+  withoutOwnTrades,
+  type Agreement,
+  type Market,
+  type Split,
+} from './own-trade.js';
+import { pairApart, pairInOrder } from './pairing.js';
+import type { AuctionTrade, LimitOrder } from './pairing.js';
+import { uniformPrice, type AuctionPricing, type PriceInterval } from './pricing.js';
+import type { Rationing } from './rationing.js';
 
 /**
- * A uniform-price call auction in integers: the book is matched to its efficient volume, orders at
- * the margin share what is left pro rata, and all trades have one price that every served order
- * agreed to. The result does not depend on the order of the rows.
+ * A call auction in integers: the book is matched to its efficient volume, orders at the margin share
+ * what is left by a rule, and all trades have one price that every served order agreed to. The result
+ * does not depend on the order of the rows, and nobody trades with itself.
  */
 
-export interface LimitOrder {
-  /** Unique among bids and asks together; canonical order is by id, in UTF-16 code units. */
-  readonly id: string;
-  readonly trader: string;
-  /** The most a bid pays or the least an ask takes, in micro-units per kWh. */
-  readonly price: number;
-  /** Energy in Wh, not negative. */
-  readonly quantity: number;
-}
+export type { AuctionTrade, LimitOrder } from './pairing.js';
 export type Bid = LimitOrder;
 export type Ask = LimitOrder;
 
@@ -26,32 +29,35 @@ export interface CallAuctionInput {
   readonly asks: readonly Ask[];
   /** Where in the competitive interval the price stands, 0 to 1000. */
   readonly kThousandths: number;
-  readonly pricing?: Pricing;
-  /** Needed by `mid-market` pricing only. */
+  /** `clearing` unless said otherwise. */
+  readonly pricing?: AuctionPricing;
+  /** Who is served at the margin; `pro-rata` unless said otherwise. */
+  readonly rationing?: Rationing;
+  /** Needed by `mid-market` and `supply-demand-ratio` pricing only. */
   readonly retail?: number;
   readonly feedIn?: number;
 }
 
-/** What one bid takes from one ask. */
-export interface AuctionTrade {
-  readonly bid: Bid;
-  readonly ask: Ask;
-  readonly quantity: number;
-}
-
 export interface CallAuctionResult {
   readonly trades: AuctionTrade[];
+  /** The price of all trades; null when nothing was traded, and under `pay-as-bid`. */
   readonly price: number | null;
   /** The competitive interval; null when nothing was traded. */
   readonly interval: PriceInterval | null;
   readonly volume: number;
+  /**
+   * The trader for whose two sides there is no common price: what it buys and what it sells is then
+   * priced apart, and `price` and `interval` are those of the larger part.
+   */
+  readonly splitBy: string | null;
   /** What each order was served, zero included; made when it is first asked for. */
-  readonly filled: ReadonlyMap<string, number>;
+  readonly filled: ReadonlyMap<LimitOrder, number>;
 }
 
 /**
- * Clears one book. At most `bids + asks − 1` trades come of it.
- * @throws RangeError on a fraction, a negative quantity, an id given twice, or a trader on both sides
+ * Clears one book with the most welfare that is possible when nobody trades with itself, and of the
+ * results with that welfare one with the most volume. At most `bids + asks` trades come of it.
+ * @throws RangeError on a fraction, a negative quantity, an id given twice at one price, or sums beyond 2^53 − 1
  * @example
  * callAuction({
  *   bids: [{ id: 'b', trader: 'B', price: 300_000, quantity: 800 }],
@@ -60,56 +66,72 @@ export interface CallAuctionResult {
  * }) // 800 Wh at 50_000: the 100 Wh left over press the price down to the ask
  */
 export function callAuction(input: CallAuctionInput): CallAuctionResult {
-  checkOrders(input);
-  const bids = inOrderOfId(input.bids);
-  const asks = inOrderOfId(input.asks);
-  checkApart(bids, asks);
-  const margin = matchLevels(levelsOf(input.bids, 'bid'), levelsOf(input.asks, 'ask'));
-  if (margin === null) {
-    return withFilled({ trades: [], price: null, interval: null, volume: 0 }, input);
+  for (const orders of [input.bids, input.asks]) orders.forEach(checkOrder);
+  const bids = inMeritOrder(input.bids, 'bid');
+  const asks = inMeritOrder(input.asks, 'ask');
+  const rationing = input.rationing ?? 'pro-rata';
+  const market = plainMarket(bids, asks, rationing);
+  if (market === null) return withFilled(NOTHING_TRADED, input);
+  return withFilled(
+    traded(market, input, pairInOrder) ?? tradedApart(withoutOwnTrades(market, rationing), input),
+    input,
+  );
+}
+
+type Result = Omit<CallAuctionResult, 'filled'>;
+
+const NOTHING_TRADED: Result = {
+  trades: [],
+  price: null,
+  interval: null,
+  volume: 0,
+  splitBy: null,
+};
+
+/** One market at one price; null when somebody would meet itself. */
+function traded(
+  market: Market,
+  input: CallAuctionInput,
+  pair: typeof pairInOrder,
+  agreement: Agreement = agreementOf(market),
+): Result | null {
+  const price = priceOf(agreement, input);
+  const trades = pair(market.bought, market.sold, price);
+  if (trades === null) return null;
+  const { volume } = market.crossing;
+  return { trades, price, interval: agreement.competitive, volume, splitBy: null };
+}
+
+/** The optimum when it takes care that nobody meets itself. */
+function tradedApart(optimum: Market | Split, input: CallAuctionInput): Result {
+  if (!('trader' in optimum)) return traded(optimum, input, pairApart)!;
+  const { buying, selling, trader } = optimum;
+  const markets = [buying.market, selling.market].filter((market) => market !== null);
+  if (markets.length === 0) return NOTHING_TRADED;
+  const shared = sharedAgreement(optimum) ?? undefined;
+  const parts = markets.map((market) => traded(market, input, pairInOrder, shared)!);
+  const [larger, other] = parts.sort((a, b) => b.volume - a.volume);
+  if (other === undefined) return larger!;
+  return {
+    ...larger!,
+    trades: [...larger!.trades, ...other.trades],
+    volume: safeInteger(larger!.volume + other.volume, 'volume'),
+    splitBy: shared === undefined ? trader : null,
+  };
+}
+
+function priceOf({ competitive, accepted }: Agreement, input: CallAuctionInput): number | null {
+  const { pricing = 'clearing', bids, asks, ...rest } = input;
+  if (pricing === 'pay-as-bid') return null;
+  if (pricing !== 'supply-demand-ratio') {
+    return uniformPrice({ ...rest, pricing }, competitive, accepted);
   }
-  const bought = serve(bids, margin.bid, (price) => price > margin.bid.price);
-  const sold = serve(asks, margin.ask, (price) => price < margin.ask.price);
-  const interval: PriceInterval = [
-    Math.max(margin.ask.price, margin.bid.bestLeft ?? -Infinity),
-    Math.min(margin.bid.price, margin.ask.bestLeft ?? Infinity),
-  ];
-  const price = uniformPrice({ ...input, pricing: input.pricing ?? 'clearing' }, interval, [
-    margin.ask.price,
-    margin.bid.price,
-  ]);
-  return withFilled({ trades: pair(bought, sold), price, interval, volume: margin.volume }, input);
+  const [supply, demand] = [totalOf(asks), totalOf(bids)];
+  return uniformPrice({ ...rest, pricing, supply, demand }, competitive, accepted);
 }
 
-/** The quantity on offer at each price, best price first. */
-interface Levels {
-  readonly prices: Float64Array;
-  readonly quantities: Float64Array;
-}
-
-/** The last level of one side that trades: what it is served, and the best price left unserved. */
-interface Margin {
-  readonly price: number;
-  readonly quantity: number;
-  readonly bestLeft: number | null;
-}
-
-/** One side's orders that are served, by id, and how much of each. */
-interface Served {
-  readonly orders: readonly LimitOrder[];
-  readonly quantities: readonly number[];
-}
-
-function checkOrders({ bids, asks }: CallAuctionInput): void {
-  const buyers = new Set<string>();
-  for (const bid of bids) {
-    checkOrder(bid);
-    buyers.add(bid.trader);
-  }
-  for (const ask of asks) {
-    checkOrder(ask);
-    if (buyers.has(ask.trader)) throw new RangeError(`trader ${ask.trader} is on both sides`);
-  }
+function totalOf(orders: readonly LimitOrder[]): bigint {
+  return orders.reduce((sum, { quantity }) => sum + BigInt(quantity), 0n);
 }
 
 function checkOrder({ id, price, quantity }: LimitOrder): void {
@@ -117,163 +139,20 @@ function checkOrder({ id, price, quantity }: LimitOrder): void {
   if (safeInteger(quantity, 'quantity') < 0) throw new RangeError(`negative quantity: ${id}`);
 }
 
-/** That no id is on both sides, each in canonical order. */
-function checkApart(bids: readonly Bid[], asks: readonly Ask[]): void {
-  for (let i = 0, j = 0; i < bids.length && j < asks.length;) {
-    const [bid, ask] = [bids[i]!, asks[j]!];
-    if (compareIds(bid, ask) < 0) i += 1;
-    else j += 1;
-  }
-}
-
-/** Nobody clearing a slot needs every order's fill by id: the trades say it. */
-function withFilled(
-  result: Omit<CallAuctionResult, 'filled'>,
-  { bids, asks }: CallAuctionInput,
-): CallAuctionResult {
-  let filled: Map<string, number> | undefined;
+/** Nobody clearing a slot needs every order's fill: the trades say it. */
+function withFilled(result: Result, { bids, asks }: CallAuctionInput): CallAuctionResult {
+  let filled: Map<LimitOrder, number> | undefined;
   return {
     ...result,
     get filled() {
       if (filled) return filled;
       filled = new Map();
-      for (const orders of [bids, asks]) for (const { id } of orders) filled.set(id, 0);
+      for (const orders of [bids, asks]) for (const order of orders) filled.set(order, 0);
       for (const { bid, ask, quantity } of result.trades) {
-        filled.set(bid.id, filled.get(bid.id)! + quantity);
-        filled.set(ask.id, filled.get(ask.id)! + quantity);
+        filled.set(bid, filled.get(bid)! + quantity);
+        filled.set(ask, filled.get(ask)! + quantity);
       }
       return filled;
     },
   };
-}
-
-function levelsOf(orders: readonly LimitOrder[], side: 'bid' | 'ask'): Levels {
-  // Read once, in the order in which they lie in memory.
-  const wanted = new Float64Array(orders.length);
-  const limits = new Float64Array(orders.length);
-  orders.forEach(({ price, quantity }, row) => {
-    wanted[row] = quantity;
-    limits[row] = price;
-  });
-  const rows = rowsByKey(limits);
-  if (side === 'bid') rows.reverse();
-  const prices = new Float64Array(orders.length);
-  const quantities = new Float64Array(orders.length);
-  let count = 0;
-  for (const row of rows) {
-    if (wanted[row] === 0) continue;
-    if (count === 0 || prices[count - 1] !== limits[row]) prices[count++] = limits[row]!;
-    quantities[count - 1]! += wanted[row]!;
-  }
-  return { prices: prices.subarray(0, count), quantities: quantities.subarray(0, count) };
-}
-
-/** Walks both sides from their best prices while a bid meets an ask; equal prices trade. */
-function matchLevels(
-  bids: Levels,
-  asks: Levels,
-): { bid: Margin; ask: Margin; volume: number } | null {
-  let volume = 0;
-  let [i, j] = [0, 0];
-  let [bidDone, askDone] = [0, 0];
-  let [lastBid, lastAsk] = [-1, -1];
-  let [bidAtLast, askAtLast] = [0, 0];
-  while (i < bids.prices.length && j < asks.prices.length && bids.prices[i]! >= asks.prices[j]!) {
-    const [wanted, offered] = [quantityAt(bids, i), quantityAt(asks, j)];
-    const traded = Math.min(wanted - bidDone, offered - askDone);
-    volume = safeInteger(volume + traded, 'volume');
-    bidDone += traded;
-    askDone += traded;
-    [lastBid, bidAtLast, lastAsk, askAtLast] = [i, bidDone, j, askDone];
-    if (bidDone === wanted) [i, bidDone] = [i + 1, 0];
-    if (askDone === offered) [j, askDone] = [j + 1, 0];
-  }
-  if (volume === 0) return null;
-  return {
-    volume,
-    bid: { price: bids.prices[lastBid]!, quantity: bidAtLast, bestLeft: bids.prices[i] ?? null },
-    ask: { price: asks.prices[lastAsk]!, quantity: askAtLast, bestLeft: asks.prices[j] ?? null },
-  };
-}
-
-function quantityAt({ quantities }: Levels, level: number): number {
-  return safeInteger(quantities[level]!, 'quantity at one price');
-}
-
-/**
- * All that is before the margin in full, and a share of what is at it.
- * @param orders in canonical order
- */
-function serve(
-  orders: readonly LimitOrder[],
-  margin: Margin,
-  isBefore: (price: number) => boolean,
-): Served {
-  const served: LimitOrder[] = [];
-  const quantities: number[] = [];
-  const atMargin: number[] = [];
-  for (const order of orders) {
-    const { price, quantity } = order;
-    if (quantity === 0 || !(price === margin.price || isBefore(price))) continue;
-    if (price === margin.price) atMargin.push(served.length);
-    served.push(order);
-    quantities.push(quantity);
-  }
-  const weights = atMargin.map((place) => quantities[place]!);
-  proRata(margin.quantity, weights).forEach((share, index) => {
-    quantities[atMargin[index]!] = share;
-  });
-  return { orders: served, quantities };
-}
-
-/**
- * Largest remainder, ties to the lower index, in plain numbers where every product is exact: the
- * same result as `largestRemainder`, much faster on a long margin.
- */
-function proRata(total: number, weights: readonly number[]): readonly number[] {
-  let sum = 0;
-  let largest = 0;
-  for (const weight of weights) {
-    sum += weight;
-    if (weight > largest) largest = weight;
-  }
-  if (sum === total) return weights;
-  if (!Number.isSafeInteger(total * largest)) return largestRemainder(total, weights);
-  let left = total;
-  const remainders = new Float64Array(weights.length);
-  const shares = weights.map((weight, index) => {
-    const product = total * weight;
-    const remainder = product % sum;
-    remainders[index] = remainder;
-    const share = (product - remainder) / sum;
-    left -= share;
-    return share;
-  });
-  if (left === 0) return shares;
-  // Whoever is above the smallest remainder that still gets a unit; then those at it, in order.
-  const smallest = remainders.toSorted()[weights.length - left]!;
-  for (const remainder of remainders) if (remainder > smallest) left -= 1;
-  return shares.map((share, index) => {
-    const remainder = remainders[index]!;
-    if (remainder < smallest || (remainder === smallest && left-- <= 0)) return share;
-    return share + 1;
-  });
-}
-
-/** Two pointers over both sides in canonical order: each step exhausts a bid, an ask, or both. */
-function pair(bought: Served, sold: Served): AuctionTrade[] {
-  const trades: AuctionTrade[] = [];
-  let [i, j] = [-1, -1];
-  let [bidLeft, askLeft] = [0, 0];
-  for (;;) {
-    while (bidLeft === 0 && ++i < bought.orders.length) bidLeft = bought.quantities[i]!;
-    while (askLeft === 0 && ++j < sold.orders.length) askLeft = sold.quantities[j]!;
-    if (bidLeft === 0 || askLeft === 0) break;
-    const quantity = Math.min(bidLeft, askLeft);
-    trades.push({ bid: bought.orders[i]!, ask: sold.orders[j]!, quantity });
-    bidLeft -= quantity;
-    askLeft -= quantity;
-  }
-  if (bidLeft !== askLeft) throw new Error('bought and sold energy differ');
-  return trades;
 }

@@ -46,7 +46,7 @@ export interface ClearedGate {
   readonly orders: ServedOrder[];
 }
 
-/** Clears one slot's book. @throws RangeError when a household has orders on both sides */
+/** Clears one slot's book; nobody trades with itself. */
 export function clearOrders(input: GateInput): ClearedGate {
   const { orders, tariff } = input;
   const byId = new Map(orders.map((order) => [order.orderId, order]));

@@ -44,6 +44,10 @@ function named(
 const welfareOf = ({ trades }: CallAuctionResult): number =>
   trades.reduce((sum, { bid, ask, quantity }) => sum + quantity * (bid.price - ask.price), 0);
 
+/** What each order was served, by its id: ids differ between the sides here. */
+const filledById = ({ filled }: CallAuctionResult): Map<string, number> =>
+  new Map([...filled].map(([{ id }, quantity]) => [id, quantity]));
+
 describe('a call auction', () => {
   test('trades the volume and welfare of the naive twin, inside its interval', () => {
     fc.assert(
@@ -86,9 +90,9 @@ describe('a call auction', () => {
           expect(bid.price).toBeGreaterThanOrEqual(result.price!);
           for (const { id } of [bid, ask]) traded.set(id, (traded.get(id) ?? 0) + quantity);
         }
-        for (const { id, quantity } of [...bids, ...asks]) {
-          expect(result.filled.get(id)).toBe(traded.get(id) ?? 0);
-          expect(result.filled.get(id)).toBeLessThanOrEqual(quantity);
+        for (const order of [...bids, ...asks]) {
+          expect(result.filled.get(order)).toBe(traded.get(order.id) ?? 0);
+          expect(result.filled.get(order)).toBeLessThanOrEqual(order.quantity);
         }
         expect(result.trades.length).toBeLessThanOrEqual(
           Math.max(0, bids.length + asks.length - 1),
@@ -101,7 +105,8 @@ describe('a call auction', () => {
   test('serves all before the margin, and at the margin by largest remainder in order of id', () => {
     fc.assert(
       fc.property(book(), ({ bids, asks, kThousandths }) => {
-        const { filled, volume } = callAuction({ bids, asks, kThousandths });
+        const result = callAuction({ bids, asks, kThousandths });
+        const [filled, { volume }] = [filledById(result), result];
         if (volume === 0) return;
         for (const [side, sign] of [
           [bids, -1],
@@ -137,7 +142,7 @@ describe('a call auction', () => {
     );
     const sorted = (result: CallAuctionResult) => ({
       ...result,
-      filled: [...result.filled].sort(),
+      filled: [...filledById(result)].sort(),
     });
     fc.assert(
       fc.property(shuffled, ({ one, bids, asks }) => {
@@ -148,7 +153,7 @@ describe('a call auction', () => {
 
   test('stays exact where products exceed 2^53', () => {
     const huge = 4_000_000_000_000_001;
-    const { filled, volume } = callAuction({
+    const result = callAuction({
       bids: [{ id: 'b', trader: 'B', price: 9, quantity: 3_000_000_000_000_000 }],
       asks: [
         { id: 'a1', trader: 'A1', price: 5, quantity: huge },
@@ -157,7 +162,8 @@ describe('a call auction', () => {
       ],
       kThousandths: 500,
     });
-    expect(volume).toBe(3_000_000_000_000_000);
+    const filled = filledById(result);
+    expect(result.volume).toBe(3_000_000_000_000_000);
     expect([filled.get('a1'), filled.get('a2'), filled.get('a3')]).toEqual([
       1_500_000_000_000_000, 1_499_999_999_999_999, 1,
     ]);
@@ -190,13 +196,11 @@ describe('a call auction', () => {
     expect(middle(30, 20)).toBe(20);
   });
 
-  test('refuses a trader on both sides, an id twice, fractions and negative quantities', () => {
+  test('refuses an id twice, fractions and negative quantities', () => {
     const bid = { id: 'x', trader: 'X', price: 5, quantity: 1 };
     const ask = { id: 'y', trader: 'Y', price: 5, quantity: 1 };
     const clear = (bids: Bid[], asks: Ask[]) => () => callAuction({ bids, asks, kThousandths: 0 });
-    expect(clear([bid], [{ ...ask, trader: 'X' }])).toThrow('both sides');
     expect(clear([bid, bid], [ask])).toThrow('twice');
-    expect(clear([bid], [{ ...ask, id: 'x' }])).toThrow('twice');
     expect(clear([{ ...bid, price: 0.5 }], [ask])).toThrow(RangeError);
     expect(clear([bid], [{ ...ask, quantity: -1 }])).toThrow(RangeError);
   });
