@@ -1,5 +1,7 @@
 import 'reflect-metadata';
+import { verifyBundleCommand } from './verify/bundle.js';
 import { verifyDatabase } from './verify/database.js';
+import { verifyHttpCommand } from './verify/http.js';
 import { verifyReceipt } from './verify/receipt.js';
 
 /**
@@ -9,6 +11,8 @@ import { verifyReceipt } from './verify/receipt.js';
 const VERIFIERS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   database: verifyDatabase,
   receipt: verifyReceipt,
+  bundle: verifyBundleCommand,
+  http: verifyHttpCommand,
 };
 
 async function main([word, ...rest]: readonly string[]): Promise<number> {

@@ -23,6 +23,11 @@ export class Findings {
     return this.all.length >= this.limit;
   }
 
+  /** Takes findings of which nobody is told. */
+  silenced(): Findings {
+    return new Findings(0);
+  }
+
   add(table: string, row: string | number, field: string, expected: unknown, found: unknown): void {
     if (this.full) return;
     this.all.push({ table, row: String(row), field, expected: show(expected), found: show(found) });

@@ -1,11 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { loadSettings, type Settings } from '../../config.js';
+import { loadSettings } from '../../config.js';
 import { openDatabase } from '../../database/open-database.service.js';
-import { LogService } from '../../ledger/log.service.js';
+import { keysAtHand } from '../../log-keys-at-hand.js';
 import { openNote } from '../../verify/log-check.store.js';
-import { handedKeys, type LogKeys } from '../../verify/log-keys.js';
+import type { LogKeys } from '../../verify/log-keys.js';
 import type { MicrogridReport } from '../../verify/verification.service.js';
 import { VerifyService } from '../../verify/verify.service.js';
 
@@ -15,6 +14,8 @@ Recomputes every balance, every energy equation, every hash and every signature 
 the readings it names, and compares all tables with the result. Exits 1 and names the first row that
 does not fit, 2 when it cannot look. Settings as for the service (DATABASE_URL, DATA_DIR);
 docs/verify.md lists what is covered.
+
+Without a database: npm run verify -- bundle DIR, or http URL; each with --help.
 
   --microgrid ID     only this microgrid
   --checkpoint FILE  a checkpoint that you kept: the log must still contain it
@@ -39,7 +40,7 @@ export async function verifyDatabase(args: readonly string[]): Promise<number> {
     return 0;
   }
   const settings = loadSettings(process.env);
-  const keys = keysOf(settings, values.vkey);
+  const keys = keysAtHand(settings, values.vkey);
   const kept = values.checkpoint.map((file) => readFileSync(file, 'utf8'));
   const database = await openDatabase(settings);
   try {
@@ -58,14 +59,6 @@ export async function verifyDatabase(args: readonly string[]): Promise<number> {
   } finally {
     await database.close();
   }
-}
-
-/** A new seed would only make every signature look wrong: without one, the key must be given. */
-function keysOf(settings: Settings, vkeys: readonly string[]): LogKeys {
-  if (vkeys.length > 0) return handedKeys(vkeys);
-  const seed = join(settings.dataDir, 'keys', 'log.seed');
-  if (existsSync(seed)) return new LogService(settings);
-  throw new Error(`there is no ${seed} to check signatures with: set DATA_DIR, or give --vkey.`);
 }
 
 async function chosen(service: VerifyService, microgrid: string | undefined): Promise<string[]> {

@@ -1,0 +1,38 @@
+/** SQL of export. Statements with `:names` take literals, because COPY and cursors take no parameters. */
+
+export const HEAD = `
+  SELECT head.sequence::text AS records,
+    (SELECT count(*)::text FROM schema_migration) AS schema
+  FROM journal_head head WHERE head.microgrid_id = $1`;
+
+export const SIGNED = `
+  SELECT note, NULL::bytea AS policy FROM checkpoint
+  WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
+
+/** With the policy by which it was published. */
+export const PUBLISHED = `
+  SELECT published.note, policy.policy
+  FROM publication published JOIN log_policy policy USING (microgrid_id, policy_hash)
+  WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
+
+export const ENTRIES = `
+  SELECT entry FROM log_entry
+  WHERE microgrid_id = :microgrid AND entry_index < :size ORDER BY entry_index`;
+
+/** Records of these kinds with the keys that open them. */
+export const RECORDS_TO_OPEN = `
+  SELECT body.bytes, holder.key
+  FROM record_head head
+  JOIN record_body body USING (microgrid_id, sequence)
+  JOIN record_key holder USING (microgrid_id, key_holder)
+  WHERE microgrid_id = :microgrid AND sequence <= :size AND kind IN (:kinds) ORDER BY sequence`;
+
+export const GRANTED = `
+  SELECT 1 AS granted FROM person_grant
+  WHERE person_id = $2 AND role = 'regulator' AND (microgrid_id IS NULL OR microgrid_id = $1)
+    AND (valid_until IS NULL OR valid_until > now()) LIMIT 1`;
+
+/** Households read who was told what about them. */
+export const LOG_EXPORT = `
+  INSERT INTO regulator_query (microgrid_id, person_id, question, outcome)
+  VALUES ($1, $2, $3::jsonb, 'exported')`;

@@ -1,0 +1,228 @@
+import pg from 'pg';
+import { leafHash } from '../transparency/merkle-tree.js';
+import { extendTiles, partialTilesOf, type Tile } from '../transparency/tile.js';
+import { tableFile } from './bundle.js';
+import type { BundleFolder } from './bundle-folder.service.js';
+import { ROWS_OF_DEPLOYMENT, ROWS_OF_MICROGRID, ROWS_THAT_STAY } from './bundle-tables.store.js';
+import { columnsOf } from './export.service.js';
+import type { Finding } from './finding.js';
+import * as store from './restore.store.js';
+import { csvOf, literal, TableCopy, type TableShape } from './table-copy.store.js';
+
+/** What of the bundle, or of the database, stands in the way: nothing was changed then. */
+export class RestoreRefused extends Error {
+  override name = 'RestoreRefused';
+
+  constructor(
+    message: string,
+    /** The place in the bundle, where it is the bundle's fault. */
+    readonly finding: Finding | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export interface Restored {
+  microgrid: string;
+  /** Records before and after. */
+  had: number;
+  has: number;
+  /** Rows that were missing or were replaced, by table. */
+  rows: Record<string, number>;
+}
+
+/** Where the tables of a bundle or of a backup's deployment come from. */
+interface Source {
+  folder: BundleFolder;
+  shapes: readonly TableShape[];
+}
+
+/**
+ * Brings what an operator's bundle has and the database lacks, all of it or nothing. The bundle's log
+ * has to extend the database's own; rows that stay as they were written must be the same where both
+ * have them. Files and signatures of the bundle have been checked before.
+ * @throws RestoreRefused
+ */
+export async function restoreBundle(url: string, folder: BundleFolder): Promise<Restored> {
+  const { microgrid, records } = folder.manifest;
+  const copy = await TableCopy.writing(url);
+  try {
+    await assertSchema(copy, folder);
+    const had = await lockOwn(copy, microgrid);
+    if (had > records) {
+      throw new RestoreRefused(
+        `the database has ${had} records of ${microgrid}, the bundle ${records}: there is nothing to bring`,
+      );
+    }
+    const source = { folder, shapes: await shapesIn(copy, folder) };
+    await takeIn(copy, source);
+    await assertExtends(copy, microgrid, had);
+    const rows = await merge(copy, source, microgrid);
+    await writeTiles(copy, microgrid);
+    await copy.commit();
+    return { microgrid, had, has: records, rows };
+  } catch (error) {
+    throw explained(error);
+  } finally {
+    await copy.close();
+  }
+}
+
+/** Rows of a backup that belong to no microgrid. @throws RestoreRefused */
+export async function restoreDeployment(url: string, folder: BundleFolder): Promise<void> {
+  const copy = await TableCopy.writing(url);
+  try {
+    await assertSchema(copy, folder);
+    const source = { folder, shapes: await shapesIn(copy, folder) };
+    await takeIn(copy, source);
+    await merge(copy, source, null);
+    await copy.commit();
+  } catch (error) {
+    throw explained(error);
+  } finally {
+    await copy.close();
+  }
+}
+
+async function assertSchema(copy: TableCopy, { manifest }: BundleFolder): Promise<void> {
+  const [run] = await copy.query<{ count: string }>(store.MIGRATIONS_RUN);
+  const own = Number(run!.count);
+  if (manifest.schema === own) return;
+  const which = manifest.schema < own ? 'an older' : 'a newer';
+  throw new RestoreRefused(
+    `the bundle was written by ${which} version (${manifest.schema} migrations, here ${own}): restore it with that version, and then upgrade`,
+  );
+}
+
+/** @returns how many records there are; nobody adds one until the transaction ends */
+async function lockOwn(copy: TableCopy, microgrid: string): Promise<number> {
+  const [head] = await copy.query<{ sequence: string; busy: boolean; holder: string }>(
+    store.LOCK_HEAD,
+    [microgrid],
+  );
+  if (head?.busy) {
+    throw new RestoreRefused(
+      `the service is at work on ${microgrid} (${head.holder}): stop it, and try again in a minute`,
+    );
+  }
+  return Number(head?.sequence ?? 0);
+}
+
+async function shapesIn(copy: TableCopy, folder: BundleFolder): Promise<TableShape[]> {
+  const shapes = await copy.tables();
+  const known = new Set(shapes.map(({ table }) => tableFile(table)));
+  const stray = folder.manifest.files.find(
+    ({ path }) => path.startsWith('tables/') && !known.has(path),
+  );
+  if (stray) throw fault(stray.path, 'file', 'name', 'the name of a table', stray.path);
+  return shapes.filter(({ table }) => folder.has(tableFile(table)));
+}
+
+/** Puts every file into a temporary table. */
+async function takeIn(copy: TableCopy, { folder, shapes }: Source): Promise<void> {
+  const { microgrid } = folder.manifest;
+  for (const shape of shapes) {
+    const { table } = shape;
+    await copy.change(store.createIncoming(shape));
+    const columns = columnsOf(shape);
+    await copy.copyIn(store.incoming(table), columns, folder.stream(tableFile(table)));
+    if (table !== 'log_entry') continue;
+    const rows = entryRows(microgrid, folder);
+    const names = ['microgrid_id', 'entry_index', 'entry'];
+    await copy.copyIn(store.incoming(table), names, csvOf(names, rows));
+  }
+}
+
+async function* entryRows(microgrid: string, folder: BundleFolder) {
+  let index = 0;
+  for await (const entries of folder.entries()) {
+    for (const entry of entries) yield [microgrid, index++, entry] as const;
+  }
+}
+
+/** Every entry that the database has stands in the bundle's log, at the same place. */
+async function assertExtends(copy: TableCopy, microgrid: string, had: number): Promise<void> {
+  const [parted] = await copy.query<{ index: string }>(store.PARTED, [microgrid]);
+  if (parted) {
+    throw new RestoreRefused(
+      `the bundle's log is not the one of this database: they part at entry ${parted.index} of ${had}. Keep both, and compare their checkpoints`,
+    );
+  }
+}
+
+async function merge(
+  copy: TableCopy,
+  { shapes }: Source,
+  microgrid: string | null,
+): Promise<Record<string, number>> {
+  const stays = ({ table }: TableShape) => ROWS_THAT_STAY.has(table);
+  const shared = microgrid === null ? ROWS_OF_DEPLOYMENT : ROWS_OF_MICROGRID;
+  if (microgrid !== null) {
+    for (const shape of shapes.toReversed()) {
+      if (stays(shape) || shape.table in shared) continue;
+      await copy.change(store.removeOthers(shape), [microgrid]);
+    }
+  }
+  const rows: Record<string, number> = {};
+  for (const shape of shapes) {
+    const columns = columnsOf(shape);
+    const statement = stays(shape)
+      ? store.insertMissing(shape, columns)
+      : store.putAll(shape, columns);
+    rows[shape.table] = await copy.change(statement).catch((error: unknown) => {
+      throw explained(error, shape.table);
+    });
+    if (!stays(shape)) continue;
+    const [other] = await copy.query<{ row: string }>(store.contradicting(shape, columns));
+    if (other) {
+      throw fault(tableFile(shape.table), other.row, 'row', 'as it is in the database', 'another');
+    }
+  }
+  return rows;
+}
+
+/** The tree over all entries, as tiles. */
+async function writeTiles(copy: TableCopy, microgrid: string): Promise<void> {
+  let partial: readonly Tile[] = [];
+  let size = 0;
+  const put = (tiles: readonly Tile[]) =>
+    copy.change(store.PUT_TILES, [
+      microgrid,
+      tiles.map(({ level }) => level),
+      tiles.map(({ tile }) => tile),
+      tiles.map(({ hashes }) => Buffer.from(hashes)),
+    ]);
+  const select = store.OWN_ENTRIES.replace(':microgrid', literal(microgrid));
+  for await (const rows of copy.rows<{ entry: Buffer }>(select)) {
+    const hashes = rows.map(({ entry }) => leafHash(entry));
+    const changed = extendTiles(size, hashes, partial);
+    size += hashes.length;
+    const edge = new Map(partialTilesOf(size).map(({ level, tile }) => [level, tile]));
+    const isOpen = ({ level, tile }: Tile) => edge.get(level) === tile;
+    const kept = partial.filter(
+      (old) => isOpen(old) && !changed.some(({ level }) => level === old.level),
+    );
+    await put(changed.filter((one) => !isOpen(one)));
+    partial = [...kept, ...changed.filter(isOpen)];
+  }
+  await put(partial);
+}
+
+/** PostgreSQL's refusal of a row as the file, line and column it stands in; other errors as they are. */
+function explained(error: unknown, table?: string): unknown {
+  if (!(error instanceof pg.DatabaseError)) return error;
+  const [, copied, line, column] =
+    /^COPY incoming_(\w+), line (\d+)(?:, column (\w+))?/.exec(error.where ?? '') ?? [];
+  const of = copied ?? table;
+  // Classes 22 and 23: values that a column cannot hold, and rows that break a rule of their table.
+  if (of === undefined || !/^2[23]/.test(error.code ?? '')) return error;
+  const row = line === undefined ? (error.detail ?? 'some row') : `line ${line}`;
+  const field = column ?? error.column ?? error.constraint ?? 'row';
+  return fault(tableFile(of), row, field, 'a row of this table', error.message);
+}
+
+function fault(file: string, row: string, field: string, expected: string, found: string) {
+  const finding: Finding = { table: file, row, field, expected, found };
+  const where = `${file} [${row}] ${field}`;
+  return new RestoreRefused(`${where}: expected ${expected}, found ${found}`, finding);
+}
