@@ -55,15 +55,32 @@ export function verifyConsistency(claim: {
   if (![oldRoot, newRoot, ...proof].every(isHash)) return false;
   if (oldSize === newSize) return proof.length === 0 && equalBytes(oldRoot, newRoot);
   if (proof.length === 0) return false; // step 1
+  // Step 2: a perfect old tree is itself the first hash, and the proof leaves it out.
+  const roots = foldGrowth(oldSize, newSize, isPerfect(oldSize) ? [oldRoot, ...proof] : proof);
+  return roots !== null && equalBytes(roots.old, oldRoot) && equalBytes(roots.new, newRoot);
+}
+
+/**
+ * The roots of both trees that the hashes of a consistency proof come to, a perfect old tree's own
+ * root among them (2.1.4.2). With a new root that somebody signed, `old` is what the first `oldSize`
+ * leaves of that tree have for a root, whatever else was signed for them.
+ * @returns null when there are too few or too many of them
+ */
+export function foldGrowth(
+  oldSize: number,
+  newSize: number,
+  hashes: readonly Uint8Array[],
+): { old: Uint8Array; new: Uint8Array } | null {
+  if (!isSize(oldSize) || !isSize(newSize) || oldSize === 0 || oldSize >= newSize) return null;
+  const [first, ...rest] = hashes;
+  if (!first || !hashes.every(isHash)) return null;
   let node = oldSize - 1;
   let last = newSize - 1;
   while (node % 2 === 1) [node, last] = [half(node), half(last)]; // step 3
-  // Step 2: a perfect old tree is itself the first hash, and the proof leaves it out.
-  const [first, ...rest] = node === 0 ? [oldRoot, ...proof] : proof;
-  let oldHash = first!;
-  let newHash = first!;
+  let oldHash = first;
+  let newHash = first;
   for (const sibling of rest) {
-    if (last === 0) return false; // step 5
+    if (last === 0) return null; // step 5
     if (node % 2 === 1 || node === last) {
       oldHash = nodeHash(sibling, oldHash);
       newHash = nodeHash(sibling, newHash);
@@ -73,7 +90,17 @@ export function verifyConsistency(claim: {
     }
     [node, last] = [half(node), half(last)];
   }
-  return last === 0 && equalBytes(oldHash, oldRoot) && equalBytes(newHash, newRoot); // step 6
+  return last === 0 ? { old: oldHash, new: newHash } : null; // step 6
+}
+
+/** The hashes that `foldGrowth` takes, from the larger tree. @throws RangeError unless 0 < oldSize < newSize */
+export async function growthHashes(
+  oldSize: number,
+  newSize: number,
+  read: HashReader,
+): Promise<Uint8Array[]> {
+  const proof = await consistencyProof(oldSize, newSize, read);
+  return isPerfect(oldSize) ? [await treeRoot(oldSize, read), ...proof] : proof;
 }
 
 /** PATH(index, D[size]), leaf's sibling first. @throws RangeError unless index < size */
@@ -157,6 +184,13 @@ function largestPowerBelow(length: number): number {
   let power = 1;
   while (power * 2 < length) power *= 2;
   return power;
+}
+
+/** Whether a tree of this size has no ragged edge: a power of two of leaves. */
+function isPerfect(size: number): boolean {
+  let odd = size;
+  while (odd % 2 === 0) odd = half(odd);
+  return odd === 1;
 }
 
 function half(value: number): number {
