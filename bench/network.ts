@@ -1,7 +1,7 @@
 import { randomFrom, shuffled, type Random } from '../simulator/random.js';
 import { networkAuction, type NetworkAuctionInput } from '../src/market/network-auction.js';
 import type { NetworkNode } from '../src/market/network.js';
-import { compare, median, timeMillis } from './measure.js';
+import { compare } from './measure.js';
 import { progress, type Limit, type Table } from './report.js';
 
 /**
@@ -27,8 +27,7 @@ export function measureNetwork(): { tables: Table[]; limits: Limit[]; notes: str
         progress(what);
         const input = inputOf(shape, prices, orders);
         const result = networkAuction(input);
-        const millis = median([0, 1, 2].map(() => timeMillis(() => networkAuction(input))));
-        const growth = before === null ? null : growthOf(input, before);
+        const { millis, growth } = costOf(input, before ?? input);
         table.rows.push({
           tree: shape,
           orders,
@@ -37,10 +36,14 @@ export function measureNetwork(): { tables: Table[]; limits: Limit[]; notes: str
           'full wires': result.edges.filter(({ congestionRent }) => congestionRent > 0).length,
           ms: millis,
           'us per order': (millis * 1000) / orders,
-          'growth per order': growth,
+          'growth per order': before === null ? null : growth,
         });
-        if (growth !== null) {
-          limits.push({ what: `${what}: growth of cost per order`, measured: growth, most: MOST_GROWTH });
+        if (before !== null) {
+          limits.push({
+            what: `${what}: growth of cost per order`,
+            measured: growth,
+            most: MOST_GROWTH,
+          });
         }
         if (orders === SIZES.at(-1)) {
           limits.push({ what: `${what}: ms`, measured: millis, most: MOST_MILLIS });
@@ -55,14 +58,14 @@ export function measureNetwork(): { tables: Table[]; limits: Limit[]; notes: str
   return { tables: [table], limits, notes };
 }
 
-/** Cost per order as a ratio to that of a book a tenth the size. */
-function growthOf(input: NetworkAuctionInput, before: NetworkAuctionInput): number {
-  const { ratio } = compare(
+/** Processor time, and that of an order as a ratio to an order of the smaller book. */
+function costOf(input: NetworkAuctionInput, smaller: NetworkAuctionInput) {
+  const { oursMillis, ratio } = compare(
     () => networkAuction(input),
-    () => networkAuction(before),
+    () => networkAuction(smaller),
     { millis: 1_500, calls: 1 },
   );
-  return (ratio * before.bids.length) / input.bids.length;
+  return { millis: oursMillis, growth: (ratio * smaller.bids.length) / input.bids.length };
 }
 
 function inputOf(

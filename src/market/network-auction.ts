@@ -1,6 +1,6 @@
 import { costMicro } from '../units/money.js';
 import { safeInteger, toSafeInteger } from '../units/integer.js';
-import { inOrderOfId } from './canonical-order.js';
+import { compareIds, inOrderOfId } from './canonical-order.js';
 import type { LimitOrder } from './call-auction.js';
 import { networkFlows, type NetworkFlows } from './network-flows.js';
 import type { PlacedOrders, Rationing } from './network-margins.js';
@@ -155,10 +155,9 @@ function placeOrders(
   const buyers = new Set(bids.map(({ trader }) => trader));
   const both = asks.find(({ trader }) => buyers.has(trader));
   if (both) throw new RangeError(`trader ${both.trader} is on both sides`);
-  const isAsk = new Set(asks);
-  const rows = inOrderOfId([...bids, ...asks]);
+  const { rows, side } = merged(inOrderOfId(bids), inOrderOfId(asks));
   const placed = {
-    side: Int8Array.from(rows, (order) => (isAsk.has(order) ? 1 : -1)),
+    side,
     node: new Int32Array(rows.length),
     price: new Float64Array(rows.length),
     quantity: new Float64Array(rows.length),
@@ -175,6 +174,21 @@ function placeOrders(
   });
   sum(placed.quantity);
   return { rows, placed };
+}
+
+/** Both sides in one order of id; 1 where an ask stands, −1 where a bid does. */
+function merged(bids: readonly NetworkOrder[], asks: readonly NetworkOrder[]) {
+  const rows: NetworkOrder[] = [];
+  const side = new Int8Array(bids.length + asks.length);
+  for (let i = 0, j = 0; i < bids.length || j < asks.length;) {
+    const [bid, ask] = [bids[i], asks[j]];
+    const isBid = bid !== undefined && (ask === undefined || compareIds(bid, ask) < 0);
+    side[rows.length] = isBid ? -1 : 1;
+    rows.push(isBid ? bid : ask!);
+    if (isBid) i += 1;
+    else j += 1;
+  }
+  return { rows, side };
 }
 
 function edgesOf(tree: NetworkTree, { flow }: NetworkFlows, prices: NodePrice[]): NetworkEdge[] {

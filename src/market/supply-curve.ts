@@ -16,6 +16,9 @@ export class SupplyCurves {
   private readonly left: Int32Array;
   private readonly right: Int32Array;
   private count = 1;
+  /** What the last `cutAtPrice` left: no pair of them is made, as this is most of the work. */
+  private below: Curve = 0;
+  private above: Curve = 0;
 
   /** @param steps the most steps there will be: each given to `step`, and one for every cut */
   constructor(steps: number) {
@@ -103,24 +106,30 @@ export class SupplyCurves {
     if (other === 0) return one;
     const [top, rest] = rank(one) > rank(other) ? [one, other] : [other, one];
     this.handDown(top);
-    const [below, above] = this.cutAtPrice(rest, this.price[top]!);
+    this.cutAtPrice(rest, this.price[top]!);
+    const { below, above } = this;
     this.left[top] = this.blend(this.left[top]!, below);
     this.right[top] = this.blend(this.right[top]!, above);
     return this.weigh(top);
   }
 
-  /** What is cheaper than `price`, and the rest. */
-  private cutAtPrice(curve: Curve, price: number): [Curve, Curve] {
-    if (curve === 0) return [0, 0];
+  /** Leaves what is cheaper than `price` in `below` and the rest in `above`. */
+  private cutAtPrice(curve: Curve, price: number): void {
+    if (curve === 0) {
+      this.below = 0;
+      this.above = 0;
+      return;
+    }
     this.handDown(curve);
     if (this.price[curve]! < price) {
-      const [below, above] = this.cutAtPrice(this.right[curve]!, price);
-      this.right[curve] = below;
-      return [this.weigh(curve), above];
+      this.cutAtPrice(this.right[curve]!, price);
+      this.right[curve] = this.below;
+      this.below = this.weigh(curve);
+    } else {
+      this.cutAtPrice(this.left[curve]!, price);
+      this.left[curve] = this.above;
+      this.above = this.weigh(curve);
     }
-    const [below, above] = this.cutAtPrice(this.left[curve]!, price);
-    this.left[curve] = above;
-    return [below, this.weigh(curve)];
   }
 
   private end(curve: Curve, side: Int32Array, none: number): number {

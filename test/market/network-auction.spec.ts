@@ -109,7 +109,7 @@ describe('the call auction in a network', () => {
           plain.trades,
         );
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
@@ -131,7 +131,7 @@ describe('the call auction in a network', () => {
         }
         expect(trades.every(({ bid, ask }) => bid.node === ask.node)).toBe(true);
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -192,7 +192,7 @@ describe('the call auction in a network', () => {
           expect(result.volume).toBe(results[0]!.volume);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -222,7 +222,7 @@ describe('the call auction in a network', () => {
           }
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
@@ -252,7 +252,7 @@ describe('the call auction in a network', () => {
           if (trade.buyerPrice - trade.sellerPrice === trade.feePerUnit) expect(rent).toBe(0);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });
