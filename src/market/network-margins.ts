@@ -57,7 +57,10 @@ export function shareMargins(
   for (const row of margin) push(rowsOf, zone[orders.node[row]!]!, row);
   const size = tree.parent.length;
   const street = {
-    ...{ tree, orders, branches, rationing },
+    tree,
+    orders,
+    branches,
+    rationing,
     served: new Float64Array(size),
     fixed: new Float64Array(size),
     part: new Int32Array(size),
