@@ -1,13 +1,14 @@
 import { costMicro } from '../units/money.js';
 import { safeInteger, toSafeInteger } from '../units/integer.js';
-import { compareIds, inOrderOfId } from './canonical-order.js';
+import { inOrderOfId } from './canonical-order.js';
 import type { LimitOrder } from './call-auction.js';
 import { networkFlows, type NetworkFlows } from './network-flows.js';
-import type { PlacedOrders, Rationing } from './network-margins.js';
+import type { PlacedOrders } from './network-margins.js';
 import { pairAlong } from './network-pairs.js';
 import { nodePrices, type NodePrice } from './network-prices.js';
 import { networkTree, type NetworkNode, type NetworkTree } from './network.js';
 import type { PriceInterval } from './pricing.js';
+import type { Rationing } from './rationing.js';
 
 /**
  * The call auction in a network with fees and capacities, in integers: the most welfare that orders and
@@ -19,8 +20,6 @@ import type { PriceInterval } from './pricing.js';
 export interface NetworkOrder extends LimitOrder {
   /** Where in the network it stands. */
   readonly node: string;
-  /** Who comes first under the rationing rule `time`; not needed by the others. */
-  readonly sequence?: number;
 }
 
 export interface NetworkAuctionInput {
@@ -68,7 +67,7 @@ export interface NetworkAuctionResult {
   readonly fees: number;
   readonly congestionRent: number;
   /** What each order was served, zero included. */
-  readonly filled: ReadonlyMap<string, number>;
+  readonly filled: ReadonlyMap<NetworkOrder, number>;
   /** By id. */
   readonly nodes: ({ readonly id: string } & NodePrice)[];
   /** Every wire, by the id of its lower node. */
@@ -78,7 +77,7 @@ export interface NetworkAuctionResult {
 /**
  * Clears one book.
  * @throws RangeError on a broken tree or an unknown node, a fraction, a negative quantity, an id given
- *   twice, a trader on both sides, or prices too large for the depth of the tree
+ *   twice on a side, a trader on both sides, or prices too large for the depth of the tree
  * @example two feeders, each 10 a unit from the substation: 800 at 70 for the seller, 90 for the buyer
  * networkAuction({
  *   bids: [{ id: 'b', trader: 'B', node: 'east', price: 300, quantity: 800 }],
@@ -118,7 +117,7 @@ export function networkAuction(input: NetworkAuctionInput): NetworkAuctionResult
     welfare: welfareOf(placed, flows, fees),
     fees,
     congestionRent,
-    filled: new Map(rows.map(({ id }, row) => [id, flows.filled[row]!])),
+    filled: new Map(rows.map((order, row) => [order, flows.filled[row]!])),
     nodes: tree.ids.map((id, node) => ({ id, ...prices[node]! })).sort(byId),
     edges: edges.sort(byId),
   };
@@ -149,7 +148,7 @@ export function tradeMoney(trade: NetworkTrade): TradeMoney {
 }
 
 function placeOrders(
-  { bids, asks, rationing }: NetworkAuctionInput,
+  { bids, asks }: NetworkAuctionInput,
   tree: NetworkTree,
 ): { rows: readonly NetworkOrder[]; placed: PlacedOrders } {
   const buyers = new Set(bids.map(({ trader }) => trader));
@@ -170,19 +169,19 @@ function placeOrders(
     placed.node[row] = number;
     placed.price[row] = safeInteger(price, 'price');
     placed.quantity[row] = quantity;
-    if (rationing === 'time') placed.sequence[row] = safeInteger(sequence ?? NaN, 'sequence');
+    placed.sequence[row] = safeInteger(sequence ?? 0, 'sequence');
   });
   sum(placed.quantity);
   return { rows, placed };
 }
 
-/** Both sides in one order of id; 1 where an ask stands, −1 where a bid does. */
+/** Both sides in one order of id, a bid before an ask of the same id. */
 function merged(bids: readonly NetworkOrder[], asks: readonly NetworkOrder[]) {
   const rows: NetworkOrder[] = [];
   const side = new Int8Array(bids.length + asks.length);
   for (let i = 0, j = 0; i < bids.length || j < asks.length;) {
     const [bid, ask] = [bids[i], asks[j]];
-    const isBid = bid !== undefined && (ask === undefined || compareIds(bid, ask) < 0);
+    const isBid = bid !== undefined && (ask === undefined || bid.id <= ask.id);
     side[rows.length] = isBid ? -1 : 1;
     rows.push(isBid ? bid : ask!);
     if (isBid) i += 1;

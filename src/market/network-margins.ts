@@ -1,5 +1,5 @@
-import { shareWithin, type Sharer } from './fair-share.js';
 import type { NetworkTree } from './network.js';
+import { ration, type Rationing } from './rationing.js';
 
 /**
  * Orders at the margin, of which only some can be served and all the same to the welfare, share by the
@@ -14,12 +14,9 @@ export interface PlacedOrders {
   readonly node: Int32Array;
   readonly price: Float64Array;
   readonly quantity: Float64Array;
-  /** Who comes first under `time`. */
+  /** Who comes first under `time`: then no two orders are worth the same, so these need no ration. */
   readonly sequence: Float64Array;
 }
-
-/** How orders at the margin share: in proportion, first come first served, or as equal as can be. */
-export type Rationing = 'pro-rata' | 'time' | 'max-min';
 
 /** What is decided at the marginal prices, and how much room each branch has for the rest. */
 export interface Branches {
@@ -98,7 +95,7 @@ interface Part {
 }
 
 function servedAt({ branches: { side, flow, base } }: Street, node: number): number {
-  return side[node]! * (flow[node]! - base[node]!);
+  return side[node] === 1 ? flow[node]! - base[node]! : base[node]! - flow[node]!;
 }
 
 function flowAt({ branches: { side, base }, served }: Street, node: number): number {
@@ -115,10 +112,8 @@ function roomAt({ branches: { side, base, least, most } }: Street, node: number)
 /** Shares among all orders of the zone at once. @returns false where a wire does not allow it */
 function shareAsOne(street: Street, { head, nodes, rows, total }: Part): boolean {
   const { tree, orders, branches, rationing, served } = street;
-  const shares = shareWithin(
-    total,
-    rows.map((row) => sharer(orders.quantity[row]!, rationing)),
-  );
+  const wanted = rows.map((row) => orders.quantity[row]!);
+  const shares = ration(rationing, total, wanted);
   rows.forEach((row, place) => {
     branches.filled[row] = shares[place]!;
     served[orders.node[row]!]! += shares[place]!;
@@ -146,15 +141,13 @@ function shareWithinWires(street: Street, zone: Part): void {
     const { head, nodes, rows, total } = one;
     const lots = lotsOf(street, rows);
     const behind = nodes.reduce((sum, node) => sum + fixed[node]!, 0);
-    const shares = shareWithin(
-      total - behind,
-      lots.map(({ quantity }) => sharer(quantity, rationing)),
-    );
+    const wanted = lots.map(({ quantity }) => quantity);
+    const shares = ration(rationing, total - behind, wanted);
     const clipped = carry(street, one, lots, shares);
     if (clipped.size === 0) {
       lots.forEach((lot, place) => {
-        const sharers = lot.rows.map((row) => sharer(orders.quantity[row]!, rationing));
-        shareWithin(shares[place]!, sharers).forEach((share, index) => {
+        const each = lot.rows.map((row) => orders.quantity[row]!);
+        ration(rationing, shares[place]!, each).forEach((share, index) => {
           branches.filled[lot.rows[index]!] = share;
         });
       });
@@ -219,10 +212,6 @@ function carry(
     served[tree.parent[node]!]! += allowed;
   }
   return clipped;
-}
-
-function sharer(quantity: number, rationing: Rationing): Sharer {
-  return { weight: rationing === 'max-min' ? 1 : quantity, least: 0, most: quantity };
 }
 
 function push(lists: Map<number, number[]>, key: number, value: number): void {

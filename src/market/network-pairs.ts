@@ -1,3 +1,4 @@
+import { rowsByKey } from './canonical-order.js';
 import type { NetworkFlows } from './network-flows.js';
 import type { PlacedOrders } from './network-margins.js';
 import type { NetworkTree } from './network.js';
@@ -20,8 +21,8 @@ export interface Pair {
 }
 
 /**
- * At most one pair less than there are served orders. Each place goes through its own orders in the order
- * of id, then through what its branches left, in the order of theirs.
+ * At most one pair less than there are served orders. Each place goes through its own orders from the
+ * best price on, then through what its branches left, in the order of their ids.
  */
 export function pairAlong(
   tree: NetworkTree,
@@ -31,10 +32,11 @@ export function pairAlong(
   const place = placesOf(tree);
   const asks = new Queues(place.length, filled.length);
   const bids = new Queues(place.length, filled.length);
-  filled.forEach((quantity, row) => {
-    if (quantity === 0) return;
+  // The best price first on each side.
+  for (const row of rowsByKey(orders.price.map((price, row) => orders.side[row]! * price))) {
+    if (filled[row] === 0) continue;
     (orders.side[row] === 1 ? asks : bids).add(place[orders.node[row]!]!, row);
-  });
+  }
   const left = Float64Array.from(filled);
   const pairs: Pair[] = [];
   for (const at of branchesFirst(tree, place)) {

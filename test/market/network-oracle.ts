@@ -67,13 +67,13 @@ const sum = (values: number[]) => values.reduce((all, value) => all + value, 0);
 function flowFaults({ bids, asks, network }: Book, result: NetworkAuctionResult): string[] {
   const faults: string[] = [];
   const flow = new Map(result.edges.map((edge) => [edge.id, edge.flow]));
-  for (const { id, quantity } of [...bids, ...asks]) {
-    const filled = result.filled.get(id)!;
-    if (!(filled >= 0 && filled <= quantity)) faults.push(`${id} is served ${filled}`);
+  for (const order of [...bids, ...asks]) {
+    const filled = result.filled.get(order)!;
+    if (!(filled >= 0 && filled <= order.quantity)) faults.push(`${order.id} is served ${filled}`);
   }
   for (const { id, parent, capacityUp, capacityDown } of network) {
     const served = (orders: readonly NetworkOrder[]) =>
-      sum(orders.filter(({ node }) => node === id).map((one) => result.filled.get(one.id)!));
+      sum(orders.filter(({ node }) => node === id).map((one) => result.filled.get(one)!));
     const fromBelow = sum(
       network.filter((one) => one.parent === id).map((one) => flow.get(one.id)!),
     );
@@ -93,9 +93,10 @@ function priceFaults({ bids, asks, network }: Book, result: NetworkAuctionResult
     [bids, -1],
     [asks, 1],
   ] as const) {
-    for (const { id, node, price: limit, quantity } of orders) {
+    for (const order of orders) {
+      const { id, node, price: limit, quantity } = order;
       const at = price.get(node)!;
-      const filled = result.filled.get(id)!;
+      const filled = result.filled.get(order)!;
       if (at === null && filled > 0) faults.push(`${id} is served without a price`);
       if (at === null) continue;
       const gain = sign * (at - limit);
@@ -128,7 +129,7 @@ function priceFaults({ bids, asks, network }: Book, result: NetworkAuctionResult
 
 function tradeFaults({ bids, asks, network }: Book, result: NetworkAuctionResult): string[] {
   const faults: string[] = [];
-  const traded = new Map<string, number>();
+  const traded = new Map<NetworkOrder, number>();
   const price = new Map(result.nodes.map((node) => [node.id, node.price]));
   const byId = new Map(network.map((node) => [node.id, node]));
   const wayUp = (from: string) => {
@@ -140,7 +141,7 @@ function tradeFaults({ bids, asks, network }: Book, result: NetworkAuctionResult
     const { bid, ask, quantity, buyerPrice, sellerPrice, feePerUnit } = trade;
     if (quantity <= 0) faults.push(`${ask.id} sells ${quantity}`);
     if (bid.trader === ask.trader) faults.push(`${bid.trader} trades with itself`);
-    for (const { id } of [bid, ask]) traded.set(id, (traded.get(id) ?? 0) + quantity);
+    for (const one of [bid, ask]) traded.set(one, (traded.get(one) ?? 0) + quantity);
     if (buyerPrice !== price.get(bid.node)) faults.push(`${bid.id} pays another price`);
     if (sellerPrice !== price.get(ask.node)) faults.push(`${ask.id} gets another price`);
     if (buyerPrice > bid.price || sellerPrice < ask.price) faults.push(`${bid.id} at a loss`);
@@ -152,10 +153,11 @@ function tradeFaults({ bids, asks, network }: Book, result: NetworkAuctionResult
     if (sum(way.map((one) => one.feePerUnit)) !== feePerUnit) faults.push(`${bid.id}: wrong fee`);
     if (buyerPrice - sellerPrice < feePerUnit) faults.push(`${bid.id} goes against the flow`);
   }
-  for (const { id } of [...bids, ...asks]) {
-    if ((traded.get(id) ?? 0) !== result.filled.get(id)) faults.push(`${id}: trades do not add up`);
+  for (const order of [...bids, ...asks]) {
+    if ((traded.get(order) ?? 0) === result.filled.get(order)) continue;
+    faults.push(`${order.id}: trades do not add up`);
   }
-  const most = [...bids, ...asks].filter(({ id }) => result.filled.get(id)! > 0).length - 1;
+  const most = [...bids, ...asks].filter((order) => result.filled.get(order)! > 0).length - 1;
   if (result.trades.length > Math.max(0, most)) faults.push('more trades than orders');
   const paid = (per: (trade: (typeof result.trades)[number]) => number) =>
     sum(result.trades.map((trade) => trade.quantity * per(trade)));
