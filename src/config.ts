@@ -129,6 +129,11 @@ const ENVIRONMENT = z
       .string()
       .transform((path) => resolve(path))
       .optional(),
+    // Where the public keys of all logs are written for witnesses. Absent: logs.policy in DATA_DIR.
+    LOGS_FILE: z
+      .string()
+      .transform((path) => resolve(path))
+      .optional(),
     WITNESS_TIMEOUT_MILLIS: whole(2_000, 50, 60_000),
     ALLOWED_ORIGINS: ORIGINS.default([]),
     MAX_CLOCK_AHEAD_SECONDS: whole(300, 0, 86_400),
@@ -181,6 +186,7 @@ const ENVIRONMENT = z
     marketClock: env.MARKET_CLOCK,
     logOrigin: env.LOG_ORIGIN,
     witnesses: env.WITNESSES,
+    logsFile: env.LOGS_FILE,
     witnessTimeoutMillis: env.WITNESS_TIMEOUT_MILLIS,
     allowedOrigins: env.ALLOWED_ORIGINS,
     maxClockAheadSeconds: env.MAX_CLOCK_AHEAD_SECONDS,

@@ -7,6 +7,7 @@ import { BrokerService } from './broker/broker.service.js';
 import { SETTINGS, type Settings } from './config.js';
 import { DatabaseService } from './database/database.service.js';
 import { LedgerService } from './ledger/ledger.service.js';
+import { PublicationService } from './ledger/publication.service.js';
 import { MeteringService } from './metering/metering.service.js';
 import { Public } from './parties/access.decorator.js';
 import { MarketClockService } from './parties/market-clock.service.js';
@@ -32,9 +33,11 @@ export class MetricsController {
     private readonly ledger: LedgerService,
     private readonly settlement: SettlementService,
     private readonly clock: MarketClockService,
+    private readonly publication: PublicationService,
   ) {
     collectDefaultMetrics({ register: this.registry });
     this.defineGauges();
+    this.definePublicationGauges();
   }
 
   @Get()
@@ -104,6 +107,42 @@ export class MetricsController {
       registers,
       async collect() {
         for (const [microgrid, , sequence] of await figures()) this.set({ microgrid }, sequence);
+      },
+    });
+  }
+
+  private definePublicationGauges(): void {
+    const registers = [this.registry];
+    const figures = () => this.publication.figures();
+    new Gauge({
+      name: 'neighborwatt_checkpoint_lag_records',
+      help: 'Records that are signed for and whose checkpoint no quorum of witnesses has cosigned yet',
+      labelNames: ['microgrid'],
+      registers,
+      async collect() {
+        for (const { microgrid, records } of (await figures()).lags)
+          this.set({ microgrid }, records);
+      },
+    });
+    new Gauge({
+      name: 'neighborwatt_checkpoint_lag_seconds',
+      help: 'How long a signed checkpoint has been waiting for its witnesses',
+      labelNames: ['microgrid'],
+      registers,
+      async collect() {
+        for (const { microgrid, seconds } of (await figures()).lags)
+          this.set({ microgrid }, seconds);
+      },
+    });
+    new Gauge({
+      name: 'neighborwatt_witness_failures',
+      help: 'Requests since the start to which a witness gave no cosignature, by its name and why',
+      labelNames: ['witness', 'reason'],
+      registers,
+      async collect() {
+        for (const { witness, reason, count } of (await figures()).failures) {
+          this.set({ witness, reason }, count);
+        }
       },
     });
   }

@@ -11,6 +11,7 @@ import { writeBootstrapLogins } from './bootstrap-logins.js';
 import { BrokerService } from './broker/broker.service.js';
 import type { Settings } from './config.js';
 import { FeedAdapter } from './feed/feed-adapter.gateway.js';
+import { PublicationService } from './ledger/publication.service.js';
 import { ServiceLogger } from './logger.js';
 import { MeteringService } from './metering/metering.service.js';
 import { serveOpenApi } from './openapi.js';
@@ -47,7 +48,11 @@ export async function startService(
   });
   try {
     serveHttp(app, settings);
+    // Before the slot clock begins to write: a log that others have seen more of must not go on.
+    const publication = app.get(PublicationService);
+    await publication.checkAtStart();
     await app.init();
+    publication.start();
     const broker = app.get(BrokerService);
     await startBroker(app, broker);
     if (bootstrapLogins !== undefined) await writeBootstrapLogins(app, bootstrapLogins);

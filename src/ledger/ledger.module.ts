@@ -5,6 +5,7 @@ import { LedgerService } from './ledger.service.js';
 import { LogController } from './log.controller.js';
 import { LogService } from './log.service.js';
 import { OpeningService } from './opening.service.js';
+import { PublicationService } from './publication.service.js';
 
 /** The books of every microgrid, and the signed log over them. */
 @Global()
@@ -14,8 +15,9 @@ import { OpeningService } from './opening.service.js';
     LedgerService,
     LogService,
     OpeningService,
+    PublicationService,
     { provide: EnrolmentJournal, useExisting: LedgerService },
   ],
-  exports: [LedgerService, LogService, OpeningService, EnrolmentJournal],
+  exports: [LedgerService, LogService, OpeningService, PublicationService, EnrolmentJournal],
 })
 export class LedgerModule {}

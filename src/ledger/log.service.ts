@@ -1,9 +1,4 @@
-import { hkdf } from '@noble/hashes/hkdf.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { utf8ToBytes } from '@noble/hashes/utils.js';
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { Inject, Injectable } from '@nestjs/common';
 import { SETTINGS, type Settings } from '../config.js';
 import type { Sql } from '../database/database.service.js';
@@ -17,34 +12,26 @@ import {
   type HashReader,
 } from '../transparency/merkle-proof.js';
 import { CompactRange } from '../transparency/merkle-tree.js';
-import {
-  ALGORITHM,
-  ed25519Signer,
-  formatVerifierKey,
-  parseNote,
-  verifierKeyOf,
-  type NoteSigner,
-  type SignerKey,
-} from '../transparency/signed-note.js';
+import { formatVerifierKey, keyIdOf, parseNote } from '../transparency/signed-note.js';
 import {
   encodeEntryBundle,
   TILE_WIDTH,
   tileHashReader,
   type TilePath,
 } from '../transparency/tile.js';
-import { parsePolicy, type Policy } from '../transparency/tlog-policy.js';
+import {
+  meetsQuorum,
+  parsePolicy,
+  type Policy,
+  type PolicyWitness,
+} from '../transparency/tlog-policy.js';
 import * as store from './ledger.store.js';
+import { LogKeyring } from './log-keyring.service.js';
 
 export interface SignedCheckpoint {
   size: number;
   root: Uint8Array;
   note: string;
-}
-
-/** A log's key, and what signs with it. */
-interface LogSigner {
-  key: SignerKey;
-  noteSigner: NoteSigner;
 }
 
 /**
@@ -53,34 +40,59 @@ interface LogSigner {
  */
 @Injectable()
 export class LogService {
-  private readonly seed: Uint8Array;
+  /** Of all logs of the deployment. */
+  readonly keyring: LogKeyring;
   private readonly witnessPolicy: Policy;
-  private readonly signers = new Map<string, LogSigner>();
+  private readonly heard = new Set<string>();
 
-  constructor(@Inject(SETTINGS) private readonly settings: Settings) {
-    this.seed = readOrMakeSeed(settings.dataDir);
+  constructor(@Inject(SETTINGS) settings: Settings) {
+    this.keyring = new LogKeyring(settings.dataDir, settings.logOrigin);
     this.witnessPolicy = readWitnesses(settings.witnesses);
   }
 
   /** The name of a microgrid's log, and of its key. */
   origin(microgridId: string): string {
-    return `${this.settings.logOrigin}/${microgridId}`;
+    return this.keyring.origin(microgridId);
   }
 
-  /** The log's verifier key in C2SP form. */
+  /** The log's verifier key in C2SP form; the new one while keys are changed. */
   verifierKey(microgridId: string): string {
-    return formatVerifierKey(verifierKeyOf(this.signer(microgridId).key));
+    return formatVerifierKey(this.keyring.signers(microgridId).at(-1)!.key);
+  }
+
+  /** Every verifier key by which a checkpoint of the microgrid is or was good. */
+  verifierKeys(microgridId: string): string[] {
+    return this.keyring.verifierKeys(microgridId).map(formatVerifierKey);
   }
 
   /** The C2SP tlog-policy by which the log's published checkpoints are good. */
   policy(microgridId: string): Policy {
-    const log = { key: verifierKeyOf(this.signer(microgridId).key) };
-    return { ...this.witnessPolicy, logs: [log] };
+    const logs = this.keyring.signers(microgridId).map(({ key }) => ({ key }));
+    return { ...this.witnessPolicy, logs };
+  }
+
+  /** Those who are asked to cosign. */
+  get witnesses(): readonly PolicyWitness[] {
+    return this.witnessPolicy.witnesses;
+  }
+
+  /** Signs nothing more for this microgrid until `release`, as it is from the start with witnesses. */
+  hold(microgridId: string): void {
+    this.heard.delete(microgridId);
+  }
+
+  /** The witnesses know of no other history. */
+  release(microgridId: string): void {
+    this.heard.add(microgridId);
+  }
+
+  isHeld(microgridId: string): boolean {
+    return this.witnessPolicy.quorum !== 'none' && !this.heard.has(microgridId);
   }
 
   /**
-   * Signs the committed head unless it is signed already. Call it after the commit, outside of any
-   * transaction.
+   * Signs the committed head unless it is signed already, or the log is held. Call it after the
+   * commit, outside of any transaction.
    * @throws Error when the tree does not extend what was signed before; nothing is signed then
    */
   async sign(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
@@ -91,13 +103,13 @@ export class LogService {
     if (!head || head.sequence === 0) return null;
     const latest = await this.latestCheckpoint(sql, microgridId);
     if (latest) this.assertOwn(microgridId, latest);
-    if (latest?.size === head.sequence) return latest;
+    if (latest?.size === head.sequence || this.isHeld(microgridId)) return latest;
     const range = CompactRange.fromBytes(head.sequence, head.logEdge);
     if (latest) await this.assertExtends(sql, microgridId, latest, range);
     const root = range.root();
     const note = signCheckpoint(
       { origin: this.origin(microgridId), size: range.size, root, extensions: [] },
-      [this.signer(microgridId).noteSigner],
+      this.keyring.signers(microgridId).map(({ noteSigner }) => noteSigner),
     );
     await sql.query(store.INSERT_CHECKPOINT, [microgridId, range.size, Buffer.from(root), note]);
     return { size: range.size, root, note };
@@ -183,8 +195,11 @@ export class LogService {
 
   /** Another instance of the same database must sign with the same key. @throws Error otherwise */
   private assertOwn(microgridId: string, { note }: SignedCheckpoint): void {
-    const { name, keyId } = this.signer(microgridId).noteSigner;
-    if (parseNote(note).signatures.some((one) => one.name === name && one.keyId === keyId)) return;
+    const own = this.keyring.verifierKeys(microgridId).map((key) => ({ ...key, id: keyIdOf(key) }));
+    const isOwn = parseNote(note).signatures.some((signature) =>
+      own.some(({ name, id }) => name === signature.name && id === signature.keyId),
+    );
+    if (isOwn) return;
     throw new Error(
       `the log of ${microgridId} was signed with another key: LOG_ORIGIN and DATA_DIR/keys/log.seed must be those of the instance that began it`,
     );
@@ -214,7 +229,8 @@ export class LogService {
     }
   }
 
-  private hashReader(sql: Sql, microgridId: string, size: number): HashReader {
+  /** Reads the hashes of the tree of `size` from its tiles. */
+  hashReader(sql: Sql, microgridId: string, size: number): HashReader {
     return tileHashReader(size, async (tiles) => {
       const rows = await sql.query<{ level: number; tile: number; hashes: Uint8Array }>(
         store.READ_TILES,
@@ -224,24 +240,6 @@ export class LogService {
       return tiles.map(({ level, tile }) => found.get(`${level}/${tile}`) ?? new Uint8Array());
     });
   }
-
-  private signer(microgridId: string): LogSigner {
-    let signer = this.signers.get(microgridId);
-    if (!signer) {
-      const name = this.origin(microgridId);
-      const seed = hkdf(
-        sha256,
-        this.seed,
-        undefined,
-        utf8ToBytes(`neighborwatt/log/v1\n${name}`),
-        32,
-      );
-      const key: SignerKey = { name, algorithm: ALGORITHM.ed25519, seed };
-      signer = { key, noteSigner: ed25519Signer(key) };
-      this.signers.set(microgridId, signer);
-    }
-    return signer;
-  }
 }
 
 /** The witnesses of all logs and their quorum; none without a file. */
@@ -250,26 +248,23 @@ function readWitnesses(file: string | undefined): Policy {
   try {
     const policy = parsePolicy(readFileSync(file));
     if (policy.logs.length > 0) throw new MalformedError('it names logs, which the service does');
+    const asked = policy.witnesses.filter(({ url }) => url !== undefined);
+    for (const { url } of asked) {
+      if (!/^https?:$/.test(URL.canParse(url!) ? new URL(url!).protocol : '')) {
+        throw new MalformedError('an address of a witness that is not http or https');
+      }
+    }
+    if (
+      !meetsQuorum(
+        policy,
+        asked.map(({ name }) => name),
+      )
+    ) {
+      throw new MalformedError('its quorum needs witnesses whose address is not given');
+    }
     return policy;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`WITNESSES: ${file} cannot be used: ${reason}.`);
   }
-}
-
-/** 32 random bytes in `DATA_DIR/keys/log.seed`, readable by the owner alone. */
-function readOrMakeSeed(dataDir: string): Uint8Array {
-  const folder = join(dataDir, 'keys');
-  const file = join(folder, 'log.seed');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  try {
-    writeFileSync(file, `${randomBytes(32).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  const text = readFileSync(file, 'utf8').trim();
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    throw new Error(`${file} is damaged: restore it from a backup; without it logs cannot go on.`);
-  }
-  return Buffer.from(text, 'hex');
 }

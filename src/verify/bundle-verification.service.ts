@@ -6,7 +6,13 @@ import { BundleFolder } from './bundle-folder.service.js';
 import { OPENINGS } from './bundle-openings.js';
 import { Findings, type Finding } from './finding.js';
 import { handedKeys } from './log-keys.js';
-import { trustInKey, trustInPolicy, verifierKeyIn, type LogTrust } from './log-trust.js';
+import {
+  trustInKey,
+  trustInPolicy,
+  verifierKeyIn,
+  verifierKeysIn,
+  type LogTrust,
+} from './log-trust.js';
 import { OpeningCheck } from './opening-check.js';
 import { checkPublicLog, readFile, type KeptCheckpoint, type PublicLog } from './public-log.js';
 import { restoreBundle, RestoreRefused } from './restore.service.js';
@@ -171,7 +177,7 @@ async function tellAgain(
     });
     try {
       const service = new VerifyService(database);
-      const keys = handedKeys([verifierKeyIn(trust)]);
+      const keys = handedKeys(verifierKeysIn(trust));
       const told = await service.verify(
         microgrid,
         keys,

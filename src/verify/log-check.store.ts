@@ -1,7 +1,8 @@
-import { openCheckpoint, type Checkpoint } from '../transparency/checkpoint.js';
+import type { Checkpoint } from '../transparency/checkpoint.js';
 import { CompactRange, leafHash } from '../transparency/merkle-tree.js';
-import { parseVerifierKey, type VerifierKey } from '../transparency/signed-note.js';
+import { parseVerifierKey } from '../transparency/signed-note.js';
 import { extendTiles, partialTilesOf, tilesOf, type Tile } from '../transparency/tile.js';
+import { openByPolicy, type Policy } from '../transparency/tlog-policy.js';
 import type { Findings } from './finding.js';
 import type { LogKeys } from './log-keys.js';
 import type { RowStream, TableRows } from './table-rows.store.js';
@@ -29,7 +30,7 @@ export class LogCheck {
     private readonly tables: TableRows,
     private readonly findings: Findings,
     private readonly stored: RowStream<StoredCheckpoint>,
-    private readonly log: { origin: string; key: VerifierKey },
+    private readonly log: Policy,
     private readonly kept: readonly Checkpoint[],
   ) {}
 
@@ -42,7 +43,7 @@ export class LogCheck {
     kept: readonly string[],
   ): Promise<LogCheck> {
     const origin = keys.origin(microgridId);
-    const log = { origin, key: parseVerifierKey(keys.verifierKey(microgridId)) };
+    const log = signedRightly(microgridId, keys);
     const opened = kept.map((note) => opensAs(note, log));
     for (const verdict of opened) {
       if (verdict === 'other_origin' || typeof verdict !== 'string') continue;
@@ -164,13 +165,18 @@ export class LogCheck {
 
 /** A note as the checkpoint of a microgrid's log, or why it is none. */
 export function openNote(note: string, microgridId: string, keys: LogKeys): Checkpoint | string {
-  const origin = keys.origin(microgridId);
-  return opensAs(note, { origin, key: parseVerifierKey(keys.verifierKey(microgridId)) });
+  return opensAs(note, signedRightly(microgridId, keys));
 }
 
-function opensAs(note: string, log: { origin: string; key: VerifierKey }): Checkpoint | string {
+/** By any key of the log, of now or of before: who else signed does not matter to the tree. */
+function signedRightly(microgridId: string, keys: LogKeys): Policy {
+  const logs = keys.verifierKeys(microgridId).map((text) => ({ key: parseVerifierKey(text) }));
+  return { logs, witnesses: [], groups: [], quorum: 'none' };
+}
+
+function opensAs(note: string, log: Policy): Checkpoint | string {
   try {
-    const verdict = openCheckpoint(note, { origin: log.origin, log: log.key });
+    const verdict = openByPolicy(note, log);
     return verdict.outcome === 'verified' ? verdict.checkpoint : verdict.outcome;
   } catch (error) {
     return error instanceof Error ? error.message : 'malformed';

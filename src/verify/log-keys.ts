@@ -5,6 +5,8 @@ import { parseVerifierKey } from '../transparency/signed-note.js';
 export interface LogKeys {
   origin(microgridId: string): string;
   verifierKey(microgridId: string): string;
+  /** Every key that signed rightly, also before keys were changed, or under an earlier name. */
+  verifierKeys(microgridId: string): readonly string[];
 }
 
 /**
@@ -22,5 +24,7 @@ export function handedKeys(verifierKeys: readonly string[]): LogKeys {
   return {
     origin: (microgridId) => keyOf(microgridId).name,
     verifierKey: (microgridId) => keyOf(microgridId).text,
+    verifierKeys: (microgridId) =>
+      known.filter(({ name }) => name.endsWith(`/${microgridId}`)).map(({ text }) => text),
   };
 }

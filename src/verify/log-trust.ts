@@ -35,6 +35,11 @@ export function verifierKeyIn({ policy }: LogTrust): string {
   return formatVerifierKey(policy.logs[0]!.key);
 }
 
+/** All of them: two while the log changes its key. */
+export function verifierKeysIn({ policy }: LogTrust): string[] {
+  return policy.logs.map(({ key }) => formatVerifierKey(key));
+}
+
 /** What a good checkpoint is, for messages. */
 export function asked({ origin, policy }: LogTrust): string {
   const { witnesses, quorum } = policy;
