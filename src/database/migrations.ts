@@ -7,6 +7,7 @@ import { Settlement0005 } from './migrations/0005-settlement.js';
 import { Rewards0006 } from './migrations/0006-rewards.js';
 import { Feed0007 } from './migrations/0007-feed.js';
 import { Publication0010 } from './migrations/0010-publication.js';
+import { Manifest0011 } from './migrations/0011-manifest.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Rewards0006,
   Feed0007,
   Publication0010,
+  Manifest0011,
 ];

@@ -61,6 +61,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   late_reading: changing('work in hand', ['UPDATE (times)', 'DELETE'], ['DELETE']),
   rejection: changing('a repeated refusal counts up', ['UPDATE'], ['DELETE']),
   slot: changing('it is opened, closed and corrected', ['UPDATE']),
+  manifest_state: changing('it counts on with every slot', ['UPDATE (state)']),
   storage_lot: changing('what a battery holds now', ['DELETE'], ['DELETE']),
 
   // The market.

@@ -147,6 +147,12 @@ CREATE TABLE log_tile (
   CONSTRAINT log_tile_hashes_check CHECK (octet_length(hashes) >= 32 AND octet_length(hashes) <= 8192 AND (octet_length(hashes) % 32) = 0)
 );
 
+CREATE TABLE manifest_state (
+  microgrid_id ident NOT NULL,
+  state text NOT NULL,
+  CONSTRAINT manifest_state_pkey PRIMARY KEY (microgrid_id)
+);
+
 CREATE TABLE market_clock (
   only_row boolean DEFAULT true NOT NULL,
   now timestamp with time zone NOT NULL,
@@ -281,7 +287,7 @@ CREATE TABLE person_grant (
   valid_until timestamp with time zone,
   CONSTRAINT person_grant_pkey PRIMARY KEY (grant_id),
   CONSTRAINT person_grant_check CHECK ((role = 'household'::text) = (household_id IS NOT NULL)),
-  CONSTRAINT person_grant_role_check CHECK (role = ANY (ARRAY['household'::text, 'operator'::text, 'regulator'::text, 'simulator'::text]))
+  CONSTRAINT person_grant_role_check CHECK (role = ANY (ARRAY['household'::text, 'operator'::text, 'regulator'::text, 'auditor'::text, 'simulator'::text]))
 );
 
 CREATE TABLE program (
@@ -395,7 +401,7 @@ CREATE TABLE record_head (
   CONSTRAINT record_head_microgrid_id_cause_hash_key UNIQUE (microgrid_id, cause_hash),
   CONSTRAINT record_head_cause_hash_check CHECK (octet_length(cause_hash) = 32),
   CONSTRAINT record_head_commitment_check CHECK (octet_length(commitment) = 32),
-  CONSTRAINT record_head_kind_check CHECK (kind = ANY (ARRAY['enrolment'::text, 'tariff'::text, 'operator-action'::text, 'order'::text, 'gate'::text, 'household-slot'::text, 'trade'::text, 'slot-closed'::text, 'deposit'::text, 'award'::text, 'correction'::text, 'erasure'::text])),
+  CONSTRAINT record_head_kind_check CHECK (kind = ANY (ARRAY['enrolment'::text, 'tariff'::text, 'operator-action'::text, 'order'::text, 'gate'::text, 'household-slot'::text, 'trade'::text, 'slot-closed'::text, 'manifest'::text, 'deposit'::text, 'award'::text, 'correction'::text, 'erasure'::text, 'expiry'::text])),
   CONSTRAINT record_head_sequence_check CHECK (sequence::bigint > 0)
 );
 
@@ -676,6 +682,8 @@ ALTER TABLE log_policy ADD CONSTRAINT log_policy_microgrid_id_fkey FOREIGN KEY (
 
 ALTER TABLE log_tile ADD CONSTRAINT log_tile_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
+ALTER TABLE manifest_state ADD CONSTRAINT manifest_state_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
 ALTER TABLE market_order ADD CONSTRAINT market_order_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
 
 ALTER TABLE meter ADD CONSTRAINT meter_meter_id_fkey FOREIGN KEY (meter_id) REFERENCES party(party_id);
@@ -755,6 +763,8 @@ CREATE INDEX person_grant_by_household ON person_grant USING btree (microgrid_id
 CREATE INDEX person_grant_by_person ON person_grant USING btree (person_id);
 
 CREATE INDEX program_member_by_household ON program_member USING btree (microgrid_id, household_id);
+
+CREATE INDEX record_head_by_manifest ON record_head USING btree (microgrid_id, kind, sequence) WHERE kind = ANY (ARRAY['manifest'::text, 'slot-closed'::text]);
 
 CREATE INDEX regulator_query_by_time ON regulator_query USING btree (microgrid_id, asked_at, query_id);
 
@@ -843,6 +853,10 @@ GRANT INSERT, SELECT ON log_policy TO neighborwatt_service;
 GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (hashes) ON log_tile TO neighborwatt_service;
+
+GRANT SELECT ON manifest_state TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (state) ON manifest_state TO neighborwatt_service;
 
 GRANT SELECT ON market_clock TO neighborwatt_eraser;
 

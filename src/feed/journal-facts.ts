@@ -76,18 +76,34 @@ export const householdCorrection = z.object({
 /** The record that completes the correction of a slot. */
 export const correction = z.object({ slot: z.string(), revision: z.int().positive() });
 
-export const slotClosed = z.object({
-  slot: z.string(),
-  slotEnd: z.string(),
-  households: z.int(),
-  trades: z.int(),
-  tradedWh: wh,
-  clearingPriceMicroPerKwh: nullablePrice,
-  supply: z.record(
-    z.string(),
-    z.object({ before: z.int(), minted: z.int(), retired: z.int(), after: z.int() }),
-  ),
+const supply = z.object({
+  before: z.int(),
+  minted: z.int(),
+  retired: z.int(),
+  after: z.int(),
 });
+
+/** The supply of each asset is a fact of its own, `supply.PRODUCTION`, so that it opens alone. */
+export const slotClosed = z
+  .looseObject({
+    slot: z.string(),
+    slotEnd: z.string(),
+    households: z.int(),
+    trades: z.int(),
+    tradedWh: wh,
+    clearingPriceMicroPerKwh: nullablePrice,
+  })
+  .transform((facts) => ({
+    ...facts,
+    supply: Object.fromEntries(
+      Object.entries(facts).flatMap(([name, fact]) => {
+        const parsed = name.startsWith(SUPPLY) ? supply.safeParse(fact) : null;
+        return parsed?.success ? [[name.slice(SUPPLY.length), parsed.data] as const] : [];
+      }),
+    ),
+  }));
+
+const SUPPLY = 'supply.';
 
 export const award = z.object({
   program: z.string(),

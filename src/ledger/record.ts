@@ -20,6 +20,7 @@ export const RECORD_KINDS = [
   'household-slot',
   'trade',
   'slot-closed',
+  'manifest',
   'deposit',
   'award',
   'correction',

@@ -5,6 +5,7 @@ import type { Scope } from '../parties/access.js';
 import { Allow, CurrentCaller, CurrentScope, type Caller } from '../parties/access.decorator.js';
 import { pageOf, parsePage, type Page } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
+import { MAX_SHARE_PERCENT, MIN_HOUSEHOLDS } from '../units/cell.js';
 import { Problem } from '../units/problem.js';
 import {
   EfficiencyService,
@@ -12,7 +13,6 @@ import {
   type LoggedQuery,
 } from './efficiency.service.js';
 import { MONTH } from './month.js';
-import { MAX_SHARE_PERCENT, MIN_HOUSEHOLDS } from './privacy.js';
 
 const month = z.string().regex(MONTH, 'must be a month such as 2026-06');
 const QUESTION = z.object({ microgrid: ident, from: month, to: month });

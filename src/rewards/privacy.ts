@@ -1,4 +1,5 @@
 import { toSafeInteger } from '../units/integer.js';
+import { isDominant, MIN_HOUSEHOLDS } from '../units/cell.js';
 import { FIGURES, type Figure, type Figures } from './indicators.js';
 
 /**
@@ -6,8 +7,6 @@ import { FIGURES, type Figure, type Figures } from './indicators.js';
  * none with more than 15 % of the cell's energy, and never two answers about a cell that differ by
  * fewer than 15 households, because their difference would tell about those few.
  */
-export const MIN_HOUSEHOLDS = 15;
-export const MAX_SHARE_PERCENT = 15;
 
 export interface CellHousehold extends Figures {
   readonly householdId: string;
@@ -62,8 +61,8 @@ export function differing(one: EarlierAnswer, other: EarlierAnswer): number {
 }
 
 function isDominated(energiesWh: readonly number[]): boolean {
-  const limit = sumOf(energiesWh) * BigInt(MAX_SHARE_PERCENT);
-  return energiesWh.some((energyWh) => BigInt(energyWh) * 100n > limit);
+  const whole = sumOf(energiesWh);
+  return energiesWh.some((energyWh) => isDominant(energyWh, whole));
 }
 
 function sumOf(values: readonly number[]): bigint {

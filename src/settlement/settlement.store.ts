@@ -167,6 +167,12 @@ export const RECORD_SEQUENCES_OF_SLOT = `
   UNION SELECT sequence FROM trade_settlement WHERE microgrid_id = $1 AND slot_start = $2
   UNION SELECT unnest(correction_sequences) FROM slot WHERE microgrid_id = $1 AND slot_start = $2`;
 
+export const MANIFEST_STATE = `SELECT state FROM manifest_state WHERE microgrid_id = $1`;
+
+export const KEEP_MANIFEST_STATE = `
+  INSERT INTO manifest_state (microgrid_id, state) VALUES ($1, $2)
+  ON CONFLICT (microgrid_id) DO UPDATE SET state = excluded.state`;
+
 /** The records of a household's trades of a slot, as they were settled when it closed. */
 export const TRADES_OF_HOUSEHOLD = `
   SELECT sequence FROM trade_settlement

@@ -8,6 +8,8 @@ import {
   type Balance,
 } from '../ledger/accounts.js';
 import { LedgerService } from '../ledger/ledger.service.js';
+import type { RecordDraft } from '../ledger/record.js';
+import { tallySince } from '../ledger/tally.service.js';
 import { walletTerms } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
@@ -15,10 +17,12 @@ import { MeteringService } from '../metering/metering.service.js';
 import type { MeteredSlot } from '../metering/slot-borders.js';
 import type { Household, Meter, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
+import { canonicalJson } from '../units/canonical-json.js';
 import { groupBy } from '../units/group-by.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { closeSlot, type SettledSlot, type Settlement, type SlotTerms } from './close-slot.js';
 import type { Lot } from './claims.js';
+import { closeManifests, NOTHING_COUNTED, supplyAfter, type ManifestState } from './manifest.js';
 import * as store from './settlement.store.js';
 import { energyFacts } from './slot-facts.js';
 import { slotRecords, type Supply } from './slot-records.js';
@@ -49,7 +53,7 @@ export class SlotClosingService {
   async close(microgrid: Microgrid, slotStart: Instant): Promise<boolean> {
     return this.database.transaction(async (sql) => {
       const { microgridId } = microgrid;
-      await this.ledger.lock(sql, microgridId);
+      const head = await this.ledger.lock(sql, microgridId);
       const [known] = await sql.query<{ status: string }>(store.SLOT, [microgridId, slotStart]);
       if (known?.status === 'closed') return false;
       if (await this.market.hasOpenOrders(sql, microgridId, slotStart)) {
@@ -74,11 +78,39 @@ export class SlotClosingService {
             ? []
             : await this.market.tradesOf(sql, microgridId, slotStart),
       });
-      const drafts = slotRecords(slot, registers, await this.supply(sql, microgridId));
-      const sequences = await this.ledger.append(sql, microgridId, drafts, wallets.terms);
-      await this.save(sql, slot, registers, sequences);
+      const drafts = slotRecords(slot, registers);
+      const manifests = await this.manifestsOf(sql, microgrid, slot, drafts, head);
+      const sequences = await this.ledger.append(
+        sql,
+        microgridId,
+        [...drafts, ...manifests.drafts],
+        wallets.terms,
+      );
+      await this.save(sql, slot, registers, sequences.slice(0, drafts.length + 1));
+      await sql.query(store.KEEP_MANIFEST_STATE, [microgridId, canonicalJson(manifests.state)]);
       return true;
     });
+  }
+
+  /** @throws Error when what was counted is not what the accounts say: a broken invariant */
+  private async manifestsOf(
+    sql: Sql,
+    microgrid: Microgrid,
+    slot: SettledSlot,
+    drafts: readonly RecordDraft[],
+    head: number,
+  ) {
+    const { microgridId } = microgrid;
+    const [row] = await sql.query<{ state: string }>(store.MANIFEST_STATE, [microgridId]);
+    const state = row ? (JSON.parse(row.state) as ManifestState) : NOTHING_COUNTED;
+    const between = await tallySince(sql, microgridId, state.through);
+    const counted = supplyAfter(state);
+    for (const [token, supply] of Object.entries(await this.supply(sql, microgridId))) {
+      const { minted, retired } = between.supply.get(token) ?? { minted: 0, retired: 0 };
+      if ((counted[token] ?? 0) + minted - retired === supply) continue;
+      throw new Error(`the supply of ${token} is not what its manifests say`);
+    }
+    return closeManifests({ state, between, head, slot, drafts, microgrid });
   }
 
   /** The rules that held in a slot. */

@@ -17,26 +17,24 @@ import { sumWh } from './claims.js';
 import type { SettledHousehold, SettledSlot, SettledTrade, SlotTerms } from './close-slot.js';
 
 /**
- * A settled slot as records of the journal: one a household, one a trade, and the manifest that
- * closes the slot. Everything needed to settle the slot again stands in the facts.
+ * A settled slot as records of the journal: one a household, one a trade; `manifest.ts` closes the
+ * slot behind them. Everything needed to settle the slot again stands in the facts.
  */
 
 /** Tokens in circulation per asset. */
 export type Supply = Record<Token, number>;
 
-/** A slot's records in the order in which they are posted. */
+/** A slot's records in the order in which they are posted, but for the manifests behind them. */
 export function slotRecords(
   slot: SettledSlot,
   registers: ReadonlyMap<string, readonly MeterSlot[]>,
-  supplyBefore: Supply,
 ): RecordDraft[] {
-  const drafts = [
+  return [
     ...slot.households.map((household) =>
       householdRecord(slot.terms, household, registers.get(household.input.householdId) ?? []),
     ),
     ...slot.trades.map((trade) => tradeRecord(slot.terms, trade)),
   ];
-  return [...drafts, manifestRecord(slot, drafts, supplyBefore)];
 }
 
 /** Where a slot's records come from; a slot is closed once, so each cause is used once. */
@@ -203,38 +201,6 @@ export function tradeMoney(terms: SlotTerms, trade: SettledTrade): TransferDraft
   const hold = line(walletOf(trade.buyer), SYSTEM.market, currency, trade.costMicro, 'trade-hold');
   const state = trade.costMicro > 0 ? ('post' as const) : ('void' as const);
   return [{ ...hold, state, pendingId: trade.holdId }, ...paid];
-}
-
-function manifestRecord(
-  slot: SettledSlot,
-  drafts: readonly RecordDraft[],
-  supplyBefore: Supply,
-): RecordDraft {
-  const { terms } = slot;
-  return {
-    kind: 'slot-closed',
-    at: terms.slotEnd,
-    cause: causeOf.closed(terms.slot),
-    keyHolder: '',
-    households: [],
-    facts: {
-      slot: terms.slot,
-      slotEnd: terms.slotEnd,
-      mechanism: terms.mechanism,
-      pricing: terms.pricing,
-      kThousandths: terms.kThousandths,
-      households: slot.households.length,
-      trades: slot.trades.length,
-      tradedWh: slot.tradedWh,
-      clearingPriceMicroPerKwh: slot.clearingPriceMicroPerKwh,
-      priceInterval: slot.priceInterval === null ? null : [...slot.priceInterval],
-      supply: supplyChange(
-        drafts.flatMap(({ transfers }) => transfers),
-        supplyBefore,
-      ),
-    },
-    transfers: [],
-  };
 }
 
 /** Per token: in circulation before, minted, retired (grid and loss included), and after. */

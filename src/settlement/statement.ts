@@ -28,6 +28,12 @@ export function monthAt(epochMillis: number, timeZone: string): string {
   return `${String(parts.year).padStart(4, '0')}-${String(parts.month).padStart(2, '0')}`;
 }
 
+/** The local day in which an instant lies, `YYYY-MM-DD`. */
+export function dayAt(epochMillis: number, timeZone: string): string {
+  const { day } = localParts(epochMillis, timeZone);
+  return `${monthAt(epochMillis, timeZone)}-${String(day).padStart(2, '0')}`;
+}
+
 /** Epoch milliseconds of 00:00 on the first of a month in a time zone. */
 function localMidnight(year: number, month: number, timeZone: string): number {
   const wanted = Date.UTC(year, month - 1, 1);

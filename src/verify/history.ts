@@ -51,7 +51,7 @@ export class History {
       if (body.transfers.length > 0) {
         this.findings.add('record_body', body.sequence, 'transfers', 'none', body.cause);
       }
-      this.books.post(body, this.findings);
+      this.post(body);
     }
   }
 
@@ -74,6 +74,7 @@ export class History {
       tradedSlot: slots.states.tradedSlotRows(),
       slot: slots.states.slotRows(),
       storageLot: slots.lotRows(),
+      manifestState: slots.manifestRows(members.microgrid?.microgridId ?? ''),
       program: programs.programRows(),
       programFunding: programs.fundingRows(),
       programMember: programs.memberRows(),
@@ -89,7 +90,12 @@ export class History {
       const { sequence, cause } = body;
       this.findings.add('record_body', sequence, 'facts', 'what earlier records allow', cause);
     }
+    this.post(body);
+  }
+
+  private post(body: RecordBody): void {
     this.books.post(body, this.findings);
+    this.slots.count(body);
   }
 
   /** The records of a slot, and those of a run, follow one another. */

@@ -1,5 +1,6 @@
 import { SYSTEM, TOKENS, walletOf } from '../ledger/accounts.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
+import { Tally } from '../ledger/tally.js';
 import { measure, type MeterSlot } from '../metering/measurement.js';
 import { LOT_SOURCES, type Lot } from '../settlement/claims.js';
 import { closeSlot, type SlotTerms } from '../settlement/close-slot.js';
@@ -10,6 +11,7 @@ import {
   type ManifestFacts,
   type RegisterFacts,
 } from '../settlement/slot-facts.js';
+import { closeManifests, NOTHING_COUNTED } from '../settlement/manifest.js';
 import { slotRecords, type Supply } from '../settlement/slot-records.js';
 import { canonicalJson, type Json } from '../units/canonical-json.js';
 import { parseInstant } from '../units/slot.js';
@@ -41,12 +43,19 @@ export class BrokenRecord extends Error {
   }
 }
 
+/** What a slot's close makes, and counts itself. */
+const SLOT_KINDS: readonly string[] = ['household-slot', 'trade', 'slot-closed', 'manifest'];
+
 export class Slots {
   readonly states: SlotStates;
   private readonly lots = new Map<string, Lot[]>();
   /** Records of the slot or correction under way. */
   private open: OpenedRecord[] = [];
   private settled: SettledRegisters[] = [];
+  private manifests = NOTHING_COUNTED;
+  private between = new Tally();
+  /** The manifest with which a day has to end, behind that of its last slot. */
+  private awaited: RecordDraft[] = [];
 
   constructor(
     private readonly members: Members,
@@ -59,7 +68,7 @@ export class Slots {
   }
 
   concern({ kind }: RecordBody): boolean {
-    return ['household-slot', 'trade', 'slot-closed', 'correction'].includes(kind);
+    return SLOT_KINDS.includes(kind) || kind === 'correction';
   }
 
   /**
@@ -68,6 +77,8 @@ export class Slots {
    */
   async take(record: OpenedRecord, settle: Settle): Promise<void> {
     const { kind, facts } = record.body;
+    if (kind === 'manifest') return settle(record, this.awaited.shift() ?? null);
+    if (this.awaited.length > 0) throw new Error('it stands where a manifest has to follow');
     this.open.push(record);
     if (kind !== 'slot-closed' && (kind !== 'correction' || 'household' in facts)) return;
     const records = this.open.splice(0);
@@ -83,9 +94,21 @@ export class Slots {
     records.forEach((one, index) => settle(one, drafts[index] ?? null));
   }
 
-  /** Whether records of a slot are waiting for its last one. */
+  /** Whether records of a slot are waiting for its last one, or for the manifest of the day. */
   get pending(): boolean {
-    return this.open.length > 0;
+    return this.open.length > 0 || this.awaited.length > 0;
+  }
+
+  /** Counts a record that came between slots towards the next manifest. */
+  count({ kind, transfers }: RecordBody): void {
+    if (SLOT_KINDS.includes(kind)) return;
+    this.between.addRecords(kind);
+    for (const transfer of transfers) this.between.addTransfers(transfer);
+  }
+
+  manifestRows(microgridId: string): Row[] {
+    if (this.manifests.through === 0) return [];
+    return [{ microgrid_id: microgridId, state: canonicalJson(this.manifests) }];
   }
 
   /** Registers of the records since this was last asked. */
@@ -118,7 +141,19 @@ export class Slots {
       trades: terms.mechanism === 'metered' ? [] : this.orders.tradesOf(facts.slot),
     });
     const registers = new Map(households.map((one) => [one.household, meterSlots(one)]));
-    const drafts = slotRecords(slot, registers, this.supply());
+    const drafts = slotRecords(slot, registers);
+    const manifests = closeManifests({
+      state: this.manifests,
+      between: this.between,
+      head: bodies[0]!.sequence - 1,
+      slot,
+      drafts,
+      microgrid: this.members.microgrid!,
+    });
+    const [ofSlot, ...ofDay] = manifests.drafts;
+    this.manifests = manifests.state;
+    this.awaited = ofDay;
+    this.between = new Tally();
     for (const { input, uses } of slot.households) {
       if (input.lots.length > 0 || uses.lotsAfter.length > 0) {
         this.keepLots(input.householdId, uses.lotsAfter);
@@ -131,7 +166,7 @@ export class Slots {
     state.tradedWh = slot.tradedWh;
     state.closedSequence = manifest.sequence;
     state.spans = [[bodies[0]!.sequence, manifest.sequence]];
-    return drafts;
+    return [...drafts, ofSlot!];
   }
 
   private async corrected(bodies: readonly RecordBody[]): Promise<RecordDraft[]> {

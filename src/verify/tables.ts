@@ -79,6 +79,7 @@ export const TABLES_AT_END = {
     key: ['household_id', 'charged_in', 'source'],
     uncovered: {},
   },
+  manifestState: { table: 'manifest_state', key: ['microgrid_id'], uncovered: {} },
   program: {
     table: 'program',
     key: ['program_id'],

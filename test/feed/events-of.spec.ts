@@ -9,7 +9,7 @@ import { limitsRecord } from '../../src/market/market-records.js';
 import { runRecords } from '../../src/rewards/reward-records.js';
 import { closeSlot, type SlotHousehold } from '../../src/settlement/close-slot.js';
 import { correctSlot } from '../../src/settlement/correct-slot.js';
-import { slotRecords } from '../../src/settlement/slot-records.js';
+import { wholeSlot } from '../settlement/whole-slot.js';
 import * as records from './records.js';
 
 const ALIASES = new Map([
@@ -66,7 +66,7 @@ const settled = closeSlot({
 
 describe('what the other rooms write is understood', () => {
   test('a closed slot', () => {
-    const events = told(slotRecords(settled, new Map(), NO_SUPPLY));
+    const events = told(wholeSlot(settled, NO_SUPPLY));
     expect(events.map(({ type, room }) => `${type} ${room}`)).toEqual([
       'settlement household/street/h01',
       'settlement operator/street',

@@ -85,7 +85,7 @@ export function slotClosed(index: number): RecordDraft {
     trades: 1,
     tradedWh: 600,
     clearingPriceMicroPerKwh: 120_000,
-    supply: { PRODUCTION: { before: 0, minted: 900, retired: 900, after: 0 } },
+    'supply.PRODUCTION': { before: 0, minted: 900, retired: 900, after: 0 },
   });
 }
 

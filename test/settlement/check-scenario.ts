@@ -1,4 +1,4 @@
-import { SYSTEM, TOKENS, walletOf } from '../../src/ledger/accounts.js';
+import { SYSTEM, walletOf } from '../../src/ledger/accounts.js';
 import { clearOrders } from '../../src/market/gate-clearing.js';
 import { gateRecord, orderPlaced, type HeldOrder } from '../../src/market/market-records.js';
 import type { Trade } from '../../src/market/trade.js';
@@ -12,7 +12,7 @@ import {
   type SlotHousehold,
   type SlotTerms,
 } from '../../src/settlement/close-slot.js';
-import { slotRecords, type Supply } from '../../src/settlement/slot-records.js';
+import { slotRecords } from '../../src/settlement/slot-records.js';
 import { formatMicro } from '../../src/units/money.js';
 import { formatInstant, type Instant } from '../../src/units/slot.js';
 import { Books } from './books.js';
@@ -64,8 +64,7 @@ function live(scenario: Scenario): { outcome: Outcome; faults: string[] } {
     const terms = termsOf(scenario, slot);
     const trades = tradedAhead(scenario, terms, books);
     const settled = closeSlot({ terms, households: present(scenario, slot, books, lots), trades });
-    const supply = Object.fromEntries(TOKENS.map((token) => [token, books.circulating(token)]));
-    books.post(slotRecords(settled, new Map(), supply as Supply));
+    books.post(slotRecords(settled, new Map()));
     for (const { input, uses } of settled.households) lots.set(input.householdId, uses.lotsAfter);
     faults.push(...untrue(books, lots).map((what) => `${scenario.name}: ${timeOf(slot)} ${what}`));
     tell(outcome, settled);

@@ -15,7 +15,6 @@ import { LOG, POLICY, sealedSlot, signersOf } from './sealed-slot.js';
 /** What a household takes away from a slot: it holds by itself, says nothing of neighbors, and no bit of it can be changed. */
 
 const POLICY_OF_STREET = parsePolicy(POLICY);
-const SUPPLY = { PRODUCTION: 0, CONSUMPTION: 0, STORAGE: 0 };
 const STREETS = Number(process.env['RECEIPT_STREETS'] ?? 15);
 
 describe('the receipt of any settlement', () => {
@@ -209,7 +208,7 @@ function sealed({ homes, input }: RandomStreet) {
       return [home.id, [named, ...meters.slice(1)]] as const;
     }),
   );
-  return sealedSlot(slotRecords(closeSlot(input), registers, SUPPLY));
+  return sealedSlot(slotRecords(closeSlot(input), registers));
 }
 
 /** `h0` and `h3` sell to `h1` and `h2`: four trades, and a battery. */

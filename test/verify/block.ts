@@ -105,6 +105,8 @@ async function found({ database, parties, people, settlement }: Rooms): Promise<
       {
         microgrid: BLOCK,
         name: 'A block of flats',
+        // The day ends at 03:00 UTC, with the first slot.
+        timeZone: 'America/Sao_Paulo',
         currency: 'CHF',
         slotMinutes: 60,
         mechanism: 'call-auction',
