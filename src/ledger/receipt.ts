@@ -61,15 +61,18 @@ export type Checked<T = unknown> =
 const MAX_TEXT = 8_000_000;
 const MAX_RECORDS = 2_000;
 
+export const RECEIPT_RECORD = z.strictObject({
+  leaves: LEAVES,
+  entry: z.string(),
+  proof: z.string(),
+});
+
 const FORM = z.strictObject({
   format: z.literal(RECEIPT_FORMAT),
   microgrid: z.string().regex(IDENT),
   household: z.string().regex(IDENT),
   what: z.record(z.string(), z.json()),
-  records: z
-    .array(z.strictObject({ leaves: LEAVES, entry: z.string(), proof: z.string() }))
-    .min(1)
-    .max(MAX_RECORDS),
+  records: z.array(RECEIPT_RECORD).min(1).max(MAX_RECORDS),
 });
 
 /** The file's text; it is read back by `readReceipt` alone. */
@@ -107,7 +110,10 @@ export function readReceipt(text: string): Checked<Receipt> {
 }
 
 /** The fields of each record hash to its entry, and say which record it is. */
-export function checkFields({ records, microgrid }: Receipt): Checked<ShownRecord[]> {
+export function checkFields({
+  records,
+  microgrid,
+}: Pick<Receipt, 'records' | 'microgrid'>): Checked<ShownRecord[]> {
   const shown: ShownRecord[] = [];
   let open = 0;
   let closed = 0;
@@ -136,7 +142,7 @@ export function checkFields({ records, microgrid }: Receipt): Checked<ShownRecor
 
 /** Each entry stands in the tree of its checkpoint, at the place that its sequence gives it. */
 export function checkInclusion(
-  { records }: Receipt,
+  { records }: Pick<Receipt, 'records'>,
   shown: readonly ShownRecord[],
 ): Checked<readonly string[]> {
   const checkpoints = new Set<string>();
@@ -181,7 +187,7 @@ export function judge(checkpoints: readonly string[], policy: Policy): JudgedChe
 
 /** The log has signed every checkpoint, by a key of the policy, under this microgrid's name. */
 export function checkLog(
-  { microgrid }: Receipt,
+  { microgrid }: Pick<Receipt, 'microgrid'>,
   judged: readonly JudgedCheckpoint[],
   policy: Policy,
 ): Checked {

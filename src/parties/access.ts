@@ -7,7 +7,7 @@ import type { Instant } from '../units/slot.js';
 import { parseInstant } from '../units/slot.js';
 
 /** What a person may be granted. */
-export type Role = 'household' | 'operator' | 'regulator' | 'simulator';
+export type Role = 'household' | 'operator' | 'regulator' | 'auditor' | 'simulator';
 
 /** What connects over MQTT; `household` is the device of a household. */
 export type DeviceKind = 'service' | 'meter' | 'household' | 'gateway';
@@ -36,6 +36,7 @@ const TABLE = {
       household: 'microgrid',
       operator: 'microgrid',
       regulator: 'microgrid',
+      auditor: 'microgrid',
       simulator: 'microgrid',
     },
   },
@@ -73,8 +74,15 @@ const TABLE = {
   'program.join': { people: { household: 'household' } },
   'efficiency.read': { people: { regulator: 'microgrid' } },
   'regulator-log.read': {
-    people: { household: 'microgrid', operator: 'microgrid', regulator: 'microgrid' },
+    people: {
+      household: 'microgrid',
+      operator: 'microgrid',
+      regulator: 'microgrid',
+      auditor: 'microgrid',
+    },
   },
+  // Money too, and microgrids that are too small to be told about: a regulator's auditor.
+  'manifest.read': { people: { operator: 'microgrid', auditor: 'microgrid' } },
   'operator.list': { people: { operator: 'any' } },
   'operator.read': { people: { operator: 'microgrid' } },
   'operator.write': { people: { operator: 'microgrid' } },

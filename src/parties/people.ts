@@ -24,7 +24,7 @@ const NAME = z
 /** A role for the deployment, a microgrid, or one household of it. */
 export const GRANT = z
   .strictObject({
-    role: z.enum(['household', 'operator', 'regulator', 'simulator']),
+    role: z.enum(['household', 'operator', 'regulator', 'auditor', 'simulator']),
     microgrid: ident.nullish(),
     household: ident.nullish(),
     validFrom: instant.nullish(),
@@ -48,7 +48,7 @@ export const PERSON = z.strictObject({
 export type PersonRequest = z.input<typeof PERSON>;
 
 export const GRANT_END = z.strictObject({
-  role: z.enum(['household', 'operator', 'regulator', 'simulator']),
+  role: z.enum(['household', 'operator', 'regulator', 'auditor', 'simulator']),
   microgrid: ident.nullish(),
   household: ident.nullish(),
   until: instant,

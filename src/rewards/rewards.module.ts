@@ -1,4 +1,5 @@
 import { Global, Module } from '@nestjs/common';
+import { AuditController } from './audit.controller.js';
 import { AwardService } from './award.service.js';
 import { EfficiencyController } from './efficiency.controller.js';
 import { EfficiencyService } from './efficiency.service.js';
@@ -9,7 +10,12 @@ import { RewardsService } from './rewards.service.js';
 /** Reward programs, and what regulators may ask. */
 @Global()
 @Module({
-  controllers: [ProgramController, HouseholdProgramController, EfficiencyController],
+  controllers: [
+    AuditController,
+    ProgramController,
+    HouseholdProgramController,
+    EfficiencyController,
+  ],
   providers: [RewardsService, AwardService, EfficiencyService],
   exports: [RewardsService, AwardService, EfficiencyService],
 })

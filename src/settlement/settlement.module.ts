@@ -1,5 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { HouseholdController } from './household.controller.js';
+import { ManifestController } from './manifest.controller.js';
+import { ManifestService } from './manifest.service.js';
 import { MicrogridController } from './microgrid.controller.js';
 import { SettlementOperatorController } from './operator.controller.js';
 import { ReceiptController } from './receipt.controller.js';
@@ -15,11 +17,13 @@ import { StatementService } from './statement.service.js';
 @Module({
   controllers: [
     HouseholdController,
+    ManifestController,
     MicrogridController,
     ReceiptController,
     SettlementOperatorController,
   ],
   providers: [
+    ManifestService,
     ReceiptService,
     SettlementService,
     SlotClockService,
@@ -27,6 +31,6 @@ import { StatementService } from './statement.service.js';
     SlotCorrectionService,
     StatementService,
   ],
-  exports: [SettlementService, SlotClockService],
+  exports: [ManifestService, SettlementService, SlotClockService],
 })
 export class SettlementModule {}

@@ -167,6 +167,20 @@ export const RECORD_SEQUENCES_OF_SLOT = `
   UNION SELECT sequence FROM trade_settlement WHERE microgrid_id = $1 AND slot_start = $2
   UNION SELECT unnest(correction_sequences) FROM slot WHERE microgrid_id = $1 AND slot_start = $2`;
 
+/** Manifests of days in which something was opened to everyone, up to a checkpoint. */
+export const OPENED_MANIFESTS = `
+  SELECT head.sequence
+  FROM record_head head JOIN record_body body USING (microgrid_id, sequence)
+  WHERE head.microgrid_id = $1 AND head.kind = 'manifest' AND head.sequence > $2
+    AND head.sequence <= $3
+    AND convert_from(body.bytes, 'UTF8')::jsonb #> '{facts,opened}' <> '[]'
+  ORDER BY head.sequence LIMIT $4`;
+
+export const MANIFESTS = `
+  SELECT sequence FROM record_head
+  WHERE microgrid_id = $1 AND sequence > $2 AND kind = $3 AND sequence <= $4
+  ORDER BY sequence LIMIT $5`;
+
 export const MANIFEST_STATE = `SELECT state FROM manifest_state WHERE microgrid_id = $1`;
 
 export const KEEP_MANIFEST_STATE = `

@@ -22,6 +22,7 @@ const PEOPLE: Record<string, Grant[]> = {
   olga: [grant('operator', '')],
   otto: [grant('operator', 'street')],
   rita: [grant('regulator', 'street')],
+  aude: [grant('auditor', 'street')],
   sim: [grant('simulator', '')],
   gone: [grant('household', 'street/h1', '2026-06-01T00:00:00Z', '2026-06-01T12:00:00Z')],
   soon: [grant('household', 'street/h1', '2026-06-01T12:15:00Z')],
@@ -30,8 +31,8 @@ const PEOPLE: Record<string, Grant[]> = {
 
 // action | microgrid/household | who may; everybody else of PEOPLE may not
 const SCENARIOS = `
-  self               |            | anna olga otto rita sim gone soon nobody
-  microgrid.read     | street     | anna olga otto rita sim
+  self               |            | anna olga otto rita aude sim gone soon nobody
+  microgrid.read     | street     | anna olga otto rita aude sim
   microgrid.read     | other      | olga sim
   microgrid.read     |            | olga sim
   market.read        | street     | anna olga otto sim
@@ -53,6 +54,8 @@ const SCENARIOS = `
   program.join       | street/h1  | anna
   efficiency.read    | street     | rita
   efficiency.read    | other      |
+  manifest.read      | street     | olga otto aude
+  manifest.read      | other      | olga
   operator.read      | street     | olga otto
   operator.write     | other      | olga
   microgrid.create   | new        | olga

@@ -1,5 +1,10 @@
 import { openedValues, openRecord } from '../../src/ledger/opening.js';
-import { entryOf, RECEIPT_FORMAT, type Receipt } from '../../src/ledger/receipt.js';
+import {
+  entryOf,
+  RECEIPT_FORMAT,
+  type Receipt,
+  type ReceiptRecord,
+} from '../../src/ledger/receipt.js';
 import {
   commitment,
   logEntry,
@@ -42,13 +47,18 @@ export function sealedSlot(drafts: readonly RecordDraft[], before = 5) {
   return {
     bodies,
 
-    receipt(household: string, places: readonly number[], signers = signersOf()): Receipt {
+    /** Records by their places, opened in part, each with its proof. */
+    opened(
+      places: readonly number[],
+      isOpen: (body: RecordBody) => (name: string) => boolean,
+      signers = signersOf(),
+    ): ReceiptRecord[] {
       const checkpoint = signCheckpoint(
         { origin: LOG.name, size: leaves.length, root: rootOf(leaves), extensions: [] },
         signers,
       );
-      const records = places.map((at) => {
-        const fields = openRecord(keyOf(at), bodies[at]!, fieldsFor(bodies[at]!, household));
+      return places.map((at) => {
+        const fields = openRecord(keyOf(at), bodies[at]!, isOpen(bodies[at]!));
         const index = before + at;
         return {
           leaves: fields,
@@ -56,6 +66,10 @@ export function sealedSlot(drafts: readonly RecordDraft[], before = 5) {
           proof: formatTlogProof({ index, hashes: pathOf(index, leaves), checkpoint }),
         };
       });
+    },
+
+    receipt(household: string, places: readonly number[], signers = signersOf()): Receipt {
+      const records = this.opened(places, (body) => fieldsFor(body, household), signers);
       const shown = records.map(({ leaves: fields }, at) => ({
         sequence: bodies[places[at]!]!.sequence,
         kind: bodies[places[at]!]!.kind,
