@@ -14,12 +14,16 @@ export function publicFields({ kind, facts }: RecordBody): ReadonlySet<string> |
   const { opened } = facts;
   if (kind !== 'manifest' || !Array.isArray(opened) || opened.length === 0) return null;
   return new Set([
-    ...['at', 'kind', 'microgrid', 'sequence', 'v', 'facts.opened'],
+    ...ENVELOPE,
+    'facts.opened',
     ...opened.map((token) => `facts.window.${String(token)}`),
   ]);
 }
 
-/** What an auditor sees: every fact of it. How often others' accounts were touched is not among them. */
-export function auditorsFields(name: string): boolean {
-  return !/^(versions|numbers)\./.test(name);
+/** What an auditor sees: every fact of it. */
+export function auditedFields({ facts }: RecordBody): ReadonlySet<string> {
+  return new Set([...ENVELOPE, ...Object.keys(facts).map((name) => `facts.${name}`)]);
 }
+
+/** What tells which record it is. */
+const ENVELOPE = ['at', 'kind', 'microgrid', 'sequence', 'v'];

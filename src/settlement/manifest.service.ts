@@ -4,7 +4,7 @@ import { LogService } from '../ledger/log.service.js';
 import { OpeningService } from '../ledger/opening.service.js';
 import type { ReceiptRecord } from '../ledger/receipt.js';
 import type { RecordBody } from '../ledger/record.js';
-import { auditorsFields, publicFields, type ManifestKind } from './manifest-release.js';
+import { auditedFields, publicFields, type ManifestKind } from './manifest-release.js';
 import * as store from './settlement.store.js';
 
 /** A list of manifests, each with its proof; `next` is the sequence to go on after, or null. */
@@ -25,40 +25,37 @@ export class ManifestService {
 
   /** Manifests of days in which a token was opened, in sequence, with nothing but its windows open. */
   async opened(sql: Sql, microgridId: string, page: Page): Promise<ManifestList> {
-    return this.list(sql, microgridId, store.OPENED_MANIFESTS, [microgridId, page.after], page, {
-      isOpen: (body) => {
-        const open = publicFields(body);
-        return (name) => open?.has(name) ?? false;
-      },
-    });
+    const parameters = [microgridId, page.after] as const;
+    return this.list(sql, store.OPENED_MANIFESTS, parameters, page, publicFields);
   }
 
   /** Manifests of one kind, in sequence, with all their facts open. */
   async all(sql: Sql, microgridId: string, kind: ManifestKind, page: Page): Promise<ManifestList> {
-    const parameters = [microgridId, page.after, kind];
-    return this.list(sql, microgridId, store.MANIFESTS, parameters, page, {
-      isOpen: () => auditorsFields,
-    });
+    const parameters = [microgridId, page.after, kind] as const;
+    return this.list(sql, store.MANIFESTS, parameters, page, auditedFields);
   }
 
   private async list(
     sql: Sql,
-    microgrid: string,
     query: string,
-    parameters: readonly unknown[],
+    [microgrid, ...rest]: readonly [string, ...unknown[]],
     { limit }: Page,
-    { isOpen }: { isOpen: (body: RecordBody) => (name: string) => boolean },
+    fieldsOf: (body: RecordBody) => ReadonlySet<string> | null,
   ): Promise<ManifestList> {
     const format = 'neighborwatt-manifests/v1' as const;
     const checkpoint = await this.log.latestPublished(sql, microgrid);
     if (!checkpoint) return { format, microgrid, records: [], next: null };
     const rows = await sql.query<{ sequence: number }>(query, [
-      ...parameters,
+      microgrid,
+      ...rest,
       checkpoint.size,
       limit + 1,
     ]);
     const sequences = rows.slice(0, limit).map(({ sequence }) => sequence);
-    const opened = await this.openings.open(sql, microgrid, sequences, checkpoint, isOpen);
+    const opened = await this.openings.open(sql, microgrid, sequences, checkpoint, (body) => {
+      const open = fieldsOf(body);
+      return (name) => open?.has(name) ?? false;
+    });
     const records = opened.map(({ leaves, entry, proof }) => ({ leaves, entry, proof }));
     return { format, microgrid, records, next: rows.length > limit ? sequences.at(-1)! : null };
   }

@@ -1,4 +1,5 @@
 import type { RecordBody } from '../ledger/record.js';
+import { auditedFields, MANIFEST_KINDS, publicFields } from '../settlement/manifest-release.js';
 import type { Receiver } from './bundle.js';
 
 /**
@@ -38,13 +39,15 @@ const SHOWN: Readonly<Record<string, ReadonlySet<string>>> = {
 };
 
 /** Kinds among which records that are shown can be. */
-export const KINDS_SHOWN = ['operator-action', 'award', 'deposit'] as const;
+export const KINDS_SHOWN = ['operator-action', 'award', 'deposit', ...MANIFEST_KINDS] as const;
 
 /** The fields of a record that go to the receiver; null where nothing of it does. */
 export function fieldsShown(body: RecordBody, receiver: Receiver): ReadonlySet<string> | null {
   // The operator has the records themselves.
   if (receiver === 'operator') return null;
   const { kind, facts } = body;
+  if (receiver === 'auditor' && isManifest(kind)) return auditedFields(body);
+  if (kind === 'manifest') return publicFields(body);
   if (kind === 'award') return SHOWN['award']!;
   if (kind === 'operator-action') {
     const action = facts['action'];
@@ -55,6 +58,10 @@ export function fieldsShown(body: RecordBody, receiver: Receiver): ReadonlySet<s
     return SHOWN['funding']!;
   }
   return null;
+}
+
+function isManifest(kind: string): boolean {
+  return MANIFEST_KINDS.some((one) => one === kind);
 }
 
 function fields(...facts: string[]): ReadonlySet<string> {

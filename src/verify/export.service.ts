@@ -137,9 +137,9 @@ async function assertGranted(copy: TableCopy, request: ExportRequest): Promise<v
     if (receiver === 'regulator') return;
     throw new ExportRefused('an auditor is a person: say which with --to');
   }
-  const granted = await copy.query(store.GRANTED, [microgrid, person]);
+  const granted = await copy.query(store.GRANTED, [microgrid, person, receiver]);
   if (granted.length > 0) return;
-  throw new ExportRefused(`${person} has no regulator's grant for ${microgrid}`);
+  throw new ExportRefused(`${person} has no grant as ${receiver} for ${microgrid}`);
 }
 
 /** The bundle that is to be extended, which must be whole and the one that was meant. */

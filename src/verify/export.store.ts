@@ -29,7 +29,7 @@ export const RECORDS_TO_OPEN = `
 
 export const GRANTED = `
   SELECT 1 AS granted FROM person_grant
-  WHERE person_id = $2 AND role = 'regulator' AND (microgrid_id IS NULL OR microgrid_id = $1)
+  WHERE person_id = $2 AND role = $3 AND (microgrid_id IS NULL OR microgrid_id = $1)
     AND (valid_until IS NULL OR valid_until > now()) LIMIT 1`;
 
 /** Households read who was told what about them. */

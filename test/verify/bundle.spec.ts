@@ -35,6 +35,11 @@ beforeAll(async () => {
   await tellStreet(rooms);
   folder = await mkdtemp(join(tmpdir(), 'bundle-'));
   trust = { origin: rooms.log.origin(STREET), policy: rooms.log.policy(STREET) };
+  await rooms.database.query(
+    `INSERT INTO person_grant (person_id, role, microgrid_id, valid_from)
+     VALUES ('regina', 'auditor', $1, '2026-06-01T08:00:00Z')`,
+    [STREET],
+  );
   for (const receiver of RECEIVERS) await make(receiver, receiver, { person: 'regina' });
 });
 afterAll(async () => {
@@ -108,7 +113,7 @@ describe('whoever is not the operator', () => {
     expect(files.map(({ path }) => path)).not.toContain('openings.jsonl');
     await expect(make('auditor', 'nobody', {})).rejects.toThrow(ExportRefused);
     await expect(make('auditor', 'nobody', { person: 'tenant-bert' })).rejects.toThrow(
-      "tenant-bert has no regulator's grant",
+      'tenant-bert has no grant as auditor',
     );
   });
 });
