@@ -8,6 +8,7 @@ import { Rewards0006 } from './migrations/0006-rewards.js';
 import { Feed0007 } from './migrations/0007-feed.js';
 import { Publication0010 } from './migrations/0010-publication.js';
 import { Manifest0011 } from './migrations/0011-manifest.js';
+import { Autopilot0014 } from './migrations/0014-autopilot.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Feed0007,
   Publication0010,
   Manifest0011,
+  Autopilot0014,
 ];

@@ -33,6 +33,12 @@ CREATE TABLE account (
   CONSTRAINT account_within_limit CHECK (NOT limited OR (debits_pending::bigint + debits_posted::bigint) <= (credits_posted::bigint + credit_limit::bigint))
 );
 
+CREATE TABLE autopilot (
+  microgrid_id ident NOT NULL,
+  quoted_through timestamp with time zone NOT NULL,
+  CONSTRAINT autopilot_pkey PRIMARY KEY (microgrid_id)
+);
+
 CREATE TABLE award (
   microgrid_id ident NOT NULL,
   program_id ident NOT NULL,
@@ -85,6 +91,18 @@ CREATE TABLE household (
   CONSTRAINT household_credit_limit_micro_check CHECK (credit_limit_micro::bigint >= 0),
   CONSTRAINT household_export_limit_w_check CHECK (export_limit_w > 0),
   CONSTRAINT household_import_limit_w_check CHECK (import_limit_w > 0)
+);
+
+CREATE TABLE household_strategy (
+  microgrid_id ident NOT NULL,
+  household_id ident NOT NULL,
+  strategy text NOT NULL,
+  enabled boolean NOT NULL,
+  valid_from timestamp with time zone NOT NULL,
+  state jsonb DEFAULT '{}'::jsonb NOT NULL,
+  plan jsonb DEFAULT '[]'::jsonb NOT NULL,
+  CONSTRAINT household_strategy_pkey PRIMARY KEY (microgrid_id, household_id),
+  CONSTRAINT household_strategy_strategy_check CHECK (strategy ~ '^[a-z][a-z-]{0,39}$'::text)
 );
 
 CREATE TABLE invitation (
@@ -658,6 +676,8 @@ CREATE TABLE transfer (
 
 ALTER TABLE account ADD CONSTRAINT account_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
+ALTER TABLE autopilot ADD CONSTRAINT autopilot_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
 ALTER TABLE award ADD CONSTRAINT award_microgrid_id_program_id_period_from_fkey FOREIGN KEY (microgrid_id, program_id, period_from) REFERENCES program_run(microgrid_id, program_id, period_from);
 
 ALTER TABLE checkpoint ADD CONSTRAINT checkpoint_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
@@ -671,6 +691,8 @@ ALTER TABLE gateway ADD CONSTRAINT gateway_microgrid_id_fkey FOREIGN KEY (microg
 ALTER TABLE household ADD CONSTRAINT household_household_id_fkey FOREIGN KEY (household_id) REFERENCES party(party_id);
 
 ALTER TABLE household ADD CONSTRAINT household_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE household_strategy ADD CONSTRAINT household_strategy_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
 
 ALTER TABLE invitation ADD CONSTRAINT invitation_person_id_fkey FOREIGN KEY (person_id) REFERENCES person(person_id);
 

@@ -139,7 +139,10 @@ function openWh({ side }: OrderRequest, { open }: OrderContext): number {
 }
 
 /** The energy that the household's connection carries in one slot. */
-function connectionWh(side: Side, context: OrderContext): number {
+export function connectionWh(
+  side: Side,
+  context: Pick<OrderContext, 'importLimitW' | 'exportLimitW' | 'slotMinutes'>,
+): number {
   const limitW = side === 'bid' ? context.importLimitW : context.exportLimitW;
   return limitW === null ? Infinity : Math.floor((limitW * context.slotMinutes) / 60);
 }

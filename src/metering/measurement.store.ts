@@ -1,7 +1,7 @@
 import type { Sql } from '../database/database.service.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import type { Instant } from '../units/slot.js';
-import type { Measurement, MeasurementQuality } from './measurement.js';
+import type { Measurement, MeasurementQuality, MeteredFlow } from './measurement.js';
 
 /** Measurements as they were settled, and what meters say at the moment. */
 
@@ -102,6 +102,38 @@ export async function livePower(sql: Sql, microgridId: string): Promise<LivePowe
   return sql.query<LivePower>(LIVE_POWER, [microgridId]);
 }
 
+/** What households were measured in these slots, or in [from, until); in their latest revision. */
+export async function flowsIn(
+  sql: Sql,
+  microgridId: string,
+  asked: { readonly starts: readonly Instant[] } | FlowsBetween,
+): Promise<MeteredFlow[]> {
+  return 'starts' in asked
+    ? sql.query<MeteredFlow>(FLOWS_AT, [microgridId, asked.starts])
+    : sql.query<MeteredFlow>(FLOWS_BETWEEN, [
+        microgridId,
+        asked.from,
+        asked.until,
+        asked.householdIds,
+      ]);
+}
+
+export interface FlowsBetween {
+  readonly from: Instant;
+  readonly until: Instant;
+  readonly householdIds: readonly string[];
+}
+
+/** What all households together had to sell and to buy, by slot of [from, until). */
+export async function streetFlows(
+  sql: Sql,
+  microgridId: string,
+  from: Instant,
+  until: Instant,
+): Promise<{ slot: Instant; supplyWh: number; demandWh: number }[]> {
+  return sql.query(STREET_FLOWS, [microgridId, from, until]);
+}
+
 const INSERT_MEASUREMENTS = `
 INSERT INTO measurement (microgrid_id, slot_start, revision, household_id, sequence,
   import_wh, export_wh, generated_wh, charged_wh, discharged_wh, consumption_wh, unexplained_wh,
@@ -123,6 +155,30 @@ WHERE m.microgrid_id = $1 AND m.household_id = $2
   AND m.slot_start < coalesce($4::timestamptz, 'infinity')
   AND m.slot_start < coalesce($5::timestamptz, 'infinity')
 ORDER BY m.slot_start DESC, m.revision DESC LIMIT $6`;
+
+const FLOW = `
+  household_id AS "householdId", slot_start AS slot, export_wh - import_wh AS "netWh",
+  export_wh - import_wh + charged_wh - discharged_wh AS "balanceWh"`;
+
+const FLOWS_AT = `
+SELECT DISTINCT ON (slot_start, household_id) ${FLOW}
+FROM measurement WHERE microgrid_id = $1 AND slot_start = ANY ($2::timestamptz[])
+ORDER BY slot_start, household_id, revision DESC`;
+
+const FLOWS_BETWEEN = `
+SELECT DISTINCT ON (slot_start, household_id) ${FLOW}
+FROM measurement
+WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND household_id = ANY ($4::text[])
+ORDER BY slot_start, household_id, revision DESC`;
+
+const STREET_FLOWS = `
+SELECT slot, sum(greatest("netWh", 0))::bigint AS "supplyWh",
+  sum(greatest(-"netWh", 0))::bigint AS "demandWh"
+FROM (
+  SELECT DISTINCT ON (slot_start, household_id) ${FLOW}
+  FROM measurement WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3
+  ORDER BY slot_start, household_id, revision DESC
+) AS flow GROUP BY slot`;
 
 const ALL_READ = `
 SELECT NOT EXISTS (

@@ -1,3 +1,4 @@
+import type { Instant } from '../units/slot.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import { groupBy } from '../units/group-by.js';
 import type { BorderQuality } from './border.js';
@@ -47,6 +48,16 @@ export interface Measurement {
   usesWh: number;
   quality: MeasurementQuality;
   flags: MeasurementFlag[];
+}
+
+/** Wh of one household in one slot. */
+export interface MeteredFlow {
+  readonly householdId: string;
+  readonly slot: Instant;
+  /** Export less import. */
+  readonly netWh: number;
+  /** The same without what its batteries took and gave. */
+  readonly balanceWh: number;
 }
 
 /**

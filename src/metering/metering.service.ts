@@ -11,6 +11,7 @@ import { IntakeService } from './intake.service.js';
 import type { IntakeCounters } from './intake.service.js';
 import * as measurements from './measurement.store.js';
 import type { LivePower, MeasurementRow, StoredMeasurement } from './measurement.store.js';
+import type { MeteredFlow } from './measurement.js';
 import * as oversight from './oversight.store.js';
 import type { MeterState, StoredRejection } from './oversight.store.js';
 import { registersFor } from './reading.js';
@@ -122,6 +123,25 @@ export class MeteringService {
   /** A household's measurements in their latest revision, newest first. */
   measurementsOf(sql: Sql, asked: measurements.MeasurementsAsked): Promise<StoredMeasurement[]> {
     return measurements.measurementsOf(sql, asked);
+  }
+
+  /** What households were measured in some slots of the past, many households at once. */
+  flowsIn(
+    sql: Sql,
+    microgridId: string,
+    asked: { readonly starts: readonly Instant[] } | measurements.FlowsBetween,
+  ): Promise<MeteredFlow[]> {
+    return measurements.flowsIn(sql, microgridId, asked);
+  }
+
+  /** What all households of a microgrid had to sell and to buy, slot by slot of [from, until). */
+  streetFlows(
+    sql: Sql,
+    microgridId: string,
+    from: Instant,
+    until: Instant,
+  ): Promise<{ slot: Instant; supplyWh: number; demandWh: number }[]> {
+    return measurements.streetFlows(sql, microgridId, from, until);
   }
 
   /**

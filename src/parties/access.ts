@@ -51,6 +51,8 @@ const TABLE = {
   },
   'household.read': { people: { household: 'household', operator: 'microgrid' } },
   'household.write': { people: { household: 'household' } },
+  // Operators switch it on for members who never open the page; limits stay the household's own.
+  'strategy.write': { people: { household: 'household', operator: 'microgrid' } },
   'order.read': { people: { household: 'household', operator: 'microgrid' } },
   'order.write': { people: { household: 'household' } },
   // The handler shows a household only the records that concern it.

@@ -5,6 +5,7 @@ import { SETTINGS, type Settings } from '../config.js';
 import { DatabaseService } from '../database/database.service.js';
 import { LogService } from '../ledger/log.service.js';
 import { LedgerService } from '../ledger/ledger.service.js';
+import { AutopilotService } from '../market/autopilot.service.js';
 import { MarketService } from '../market/market.service.js';
 import { MeteringService } from '../metering/metering.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
@@ -16,8 +17,8 @@ import * as store from './settlement.store.js';
 import { SlotClosingService } from './slot-closing.service.js';
 import { SlotCorrectionService } from './slot-correction.service.js';
 
-/** What becomes due: gates and closes in the order of market time. */
-type Due = { what: 'gate' | 'close'; slotStart: Instant; dueMillis: number };
+/** What becomes due: gates, closes and quotes in the order of market time. */
+type Due = { what: 'gate' | 'close' | 'quote'; slotStart: Instant; dueMillis: number };
 
 /** Microgrids settled side by side; each holds one connection at a time. */
 const SIDE_BY_SIDE = 4;
@@ -44,6 +45,7 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
     private readonly parties: PartiesService,
     private readonly metering: MeteringService,
     private readonly market: MarketService,
+    private readonly autopilot: AutopilotService,
     private readonly ledger: LedgerService,
     private readonly logs: LogService,
     private readonly closing: SlotClosingService,
@@ -139,18 +141,30 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
       due = await this.nextDue(microgrid, now)
     ) {
       if (due.what === 'gate') await this.closeGateInTurn(microgrid, due.slotStart);
+      if (due.what === 'quote') await this.quoteInTurn(microgrid, due.slotStart);
       isSigned = due.what === 'close' && (await this.closeInTurn(microgrid, due.slotStart));
     }
     // Orders, enrolments and corrections write records too.
     if (!isSigned) await this.logs.sign(this.database, microgridId);
   }
 
-  /** The earliest gate or close that is due; a gate goes before a close of the same instant. */
+  /** The earliest that is due; at the same instant a gate goes first and a quote last. */
   private async nextDue(microgrid: Microgrid, now: Instant): Promise<Due | null> {
-    const close = await this.nextClose(microgrid, parseInstant(now));
-    const gate = await this.nextGate(microgrid, parseInstant(now));
-    if (!gate || !close) return gate ?? close;
-    return gate.dueMillis <= close.dueMillis ? gate : close;
+    const nowMillis = parseInstant(now);
+    const found = [
+      await this.nextGate(microgrid, nowMillis),
+      await this.nextClose(microgrid, nowMillis),
+      await this.nextQuote(microgrid, nowMillis),
+    ].filter((due) => due !== null);
+    return found.reduce<Due | null>(
+      (first, due) => (first !== null && first.dueMillis <= due.dueMillis ? first : due),
+      null,
+    );
+  }
+
+  private async nextQuote(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
+    const next = await this.autopilot.nextQuote(this.database, microgrid);
+    return next !== null && next.dueMillis <= nowMillis ? { what: 'quote', ...next } : null;
   }
 
   private async nextGate(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
@@ -190,6 +204,16 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
       this.log.error(`The gate of ${slotStart} in ${microgridId} is stuck: ${messageOf(error)}`);
       const stuck = this.stuckGates.get(microgridId) ?? new Set();
       this.stuckGates.set(microgridId, stuck.add(slotStart));
+    });
+  }
+
+  /** A household whose strategy fails trades nothing in the slot; nor does anyone else's autopilot. */
+  private async quoteInTurn(microgrid: Microgrid, slotStart: Instant): Promise<void> {
+    await this.autopilot.quote(microgrid, slotStart).catch(async (error: unknown) => {
+      if (isPassing(error)) throw error;
+      const { microgridId } = microgrid;
+      this.log.error(`No quotes for ${slotStart} in ${microgridId}: ${messageOf(error)}`);
+      await this.autopilot.skip(microgrid, slotStart);
     });
   }
 

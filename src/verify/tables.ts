@@ -153,6 +153,9 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   late_reading: 'work in hand: where readings came late and slots are to be looked at again',
   regulator_query: "a log of questions: it is kept for the households and is not the ledger's",
   regulator_answer: 'what was answered before, so that later answers can be refused',
+  household_strategy:
+    'how the autopilot will quote; each change is in the journal, as is every order it makes',
+  autopilot: 'work in hand: up to which slot the autopilot has quoted',
   feed_cursor: 'how far settlements have been passed on',
   log_policy: 'whose signatures made published checkpoints good; kept by its hash',
   publication: 'cosigned checkpoints: anyone checks their signatures against the policy',

@@ -42,6 +42,8 @@ const SCENARIOS = `
   household.read     | street     | olga otto
   household.write    | street/h1  | anna
   household.write    | street/h2  |
+  strategy.write     | street/h1  | anna olga otto
+  strategy.write     | street/h2  | olga otto
   order.write        | street/h1  | anna
   order.read         | street/h1  | anna olga otto
   ledger.read        | street     | anna olga otto rita

@@ -6,6 +6,7 @@ import { DatabaseService } from '../../src/database/database.service.js';
 import { SYSTEM } from '../../src/ledger/accounts.js';
 import { LedgerService } from '../../src/ledger/ledger.service.js';
 import { LogService } from '../../src/ledger/log.service.js';
+import { AutopilotService } from '../../src/market/autopilot.service.js';
 import { MarketService } from '../../src/market/market.service.js';
 import { OrderService } from '../../src/market/order.service.js';
 import type { Side } from '../../src/market/order.js';
@@ -236,6 +237,7 @@ function instanceOn(database: DatabaseService, dataDir: string) {
   const metering = new MeteringService(new IntakeService(database, clock, settings));
   const market = new MarketService(database, ledger, parties, clock);
   const orders = new OrderService(database, ledger, parties, clock);
+  const autopilot = new AutopilotService(database, ledger, parties, metering, market, clock);
   const settlement = new SettlementService(database, ledger, log, market, clock);
   const closing = new SlotClosingService(database, parties, ledger, metering, market);
   const correction = new SlotCorrectionService(
@@ -253,12 +255,25 @@ function instanceOn(database: DatabaseService, dataDir: string) {
     parties,
     metering,
     market,
+    autopilot,
     ledger,
     log,
     closing,
     correction,
   );
-  return { clock, ledger, log, parties, metering, market, orders, settlement, closing, slots };
+  return {
+    clock,
+    ledger,
+    log,
+    parties,
+    metering,
+    market,
+    orders,
+    autopilot,
+    settlement,
+    closing,
+    slots,
+  };
 }
 
 type Home = StreetSetup['households'][string];

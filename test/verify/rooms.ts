@@ -5,6 +5,7 @@ import { Logger } from '@nestjs/common';
 import { loadSettings } from '../../src/config.js';
 import { LedgerService } from '../../src/ledger/ledger.service.js';
 import { LogService } from '../../src/ledger/log.service.js';
+import { AutopilotService } from '../../src/market/autopilot.service.js';
 import { MarketService } from '../../src/market/market.service.js';
 import { OrderService } from '../../src/market/order.service.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
@@ -39,6 +40,7 @@ export async function openRooms() {
   const metering = new MeteringService(intake);
   const market = new MarketService(database, ledger, parties, clock);
   const orders = new OrderService(database, ledger, parties, clock);
+  const autopilot = new AutopilotService(database, ledger, parties, metering, market, clock);
   const settlement = new SettlementService(database, ledger, log, market, clock);
   const closing = new FaultyClosing(database, parties, ledger, metering, market);
   const correction = new SlotCorrectionService(
@@ -56,6 +58,7 @@ export async function openRooms() {
     parties,
     metering,
     market,
+    autopilot,
     ledger,
     log,
     closing,
