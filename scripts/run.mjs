@@ -36,7 +36,12 @@ const PAGES = {
 };
 const WITH_PAGES = new Set(['start', 'serve']);
 /** Where the commands lie that are not the service's own. */
-const FOLDERS = { simulate: 'dist/simulator', replay: 'dist/simulator', bench: 'dist/bench' };
+const FOLDERS = {
+  simulate: 'dist/simulator',
+  replay: 'dist/simulator',
+  bench: 'dist/bench',
+  backtest: 'dist/bench',
+};
 
 await main(process.argv[2], process.argv.slice(3));
 

@@ -18,6 +18,9 @@ export interface ReplayOptions {
   feedInMicroPerKwh: number;
   mechanism: string;
   pricing: string;
+  /** Null: nobody's autopilot is on. */
+  strategy: string | null;
+  gateClosureSeconds: number;
   chaos: Chaos;
   keep: string | null;
   databaseUrl: string | null;
@@ -40,13 +43,20 @@ npm run replay -- --file CSV [options]
   --retail PRICE          of a kWh, at most six decimals (default 0.30)
   --feed-in PRICE         (default 0.05)
   --currency CODE         (default EUR)
-  --mechanism M           metered or call-auction (default metered)
-  --pricing P             clearing or mid-market (default clearing)
+  --mechanism M           metered (default), call-auction, continuous or sharing: those that the
+                          service takes
+  --pricing P             clearing (default), mid-market, supply-demand-ratio, pay-as-bid,
+                          bill-sharing or fixed: the same
+  --strategy S            fixed, zero-intelligence, adaptive or battery: every home's autopilot quotes
+                          so, one slot after the other, from what was measured before
+  --gate-closure SECONDS  before the slot (default 3600 with --strategy, else 0)
   --chaos LIST            duplicate: every message twice; shuffle: within windows of 50 messages
   --keep DIR              an absent or empty folder: work there and keep it, log-ins included
   --database-url URL      an empty PostgreSQL database instead of an embedded one
   --json                  one JSON document on standard output, all else on standard error
   --help
+
+With --compare it replays several ways of trading and prints a table: npm run replay -- --compare --help
 
 Wallets carry a credit limit of 1,000,000 units of the currency, so that none binds.
 `;
@@ -64,6 +74,7 @@ const OPTIONS = {
   mechanism: { type: 'string', default: 'metered' },
   pricing: { type: 'string', default: 'clearing' },
   strategy: { type: 'string' },
+  'gate-closure': { type: 'string' },
   chaos: { type: 'string' },
   keep: { type: 'string' },
   'database-url': { type: 'string' },
@@ -71,16 +82,27 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const;
 
+/** What the service may be asked for; it says itself which of them it does not take. */
+export const MECHANISMS = ['metered', 'call-auction', 'continuous', 'sharing'];
+export const PRICINGS = [
+  'clearing',
+  'mid-market',
+  'supply-demand-ratio',
+  'pay-as-bid',
+  'bill-sharing',
+  'fixed',
+];
+export const STRATEGIES = ['fixed', 'zero-intelligence', 'adaptive', 'battery'];
+
 /** @throws Error saying which option cannot be used and why */
 export function parseReplayOptions(args: readonly string[]): ReplayOptions | 'help' {
   const { values } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false });
   if (values.help) return 'help';
   if (values.file === undefined) throw new Error('--file is missing: see --help');
-  if (values.strategy !== undefined) {
-    throw new Error('--strategy: this version has no strategies yet; leave it out');
-  }
-  const mechanism = choice('--mechanism', values.mechanism, ['metered', 'call-auction']);
-  const pricing = choice('--pricing', values.pricing, ['clearing', 'mid-market']);
+  const mechanism = choice('--mechanism', values.mechanism, MECHANISMS);
+  const pricing = choice('--pricing', values.pricing, PRICINGS);
+  const strategy = values.strategy ?? null;
+  if (strategy !== null) choice('--strategy', strategy, STRATEGIES);
   const retailMicroPerKwh = priceOf('--retail', values.retail);
   const feedInMicroPerKwh = priceOf('--feed-in', values['feed-in']);
   if (feedInMicroPerKwh > retailMicroPerKwh) throw new Error('--feed-in must not exceed --retail');
@@ -96,6 +118,8 @@ export function parseReplayOptions(args: readonly string[]): ReplayOptions | 'he
     feedInMicroPerKwh,
     mechanism,
     pricing,
+    strategy,
+    gateClosureSeconds: secondsOf(values['gate-closure'], strategy === null ? 0 : 3600),
     chaos: chaosOf(values.chaos),
     keep: values.keep === undefined ? null : resolve(values.keep),
     databaseUrl: values['database-url'] ?? null,
@@ -128,18 +152,24 @@ function slotMinutesOf(text: string | undefined): SlotMinutes | null {
   return Number(choice('--slot-minutes', text, ['5', '15', '30', '60'])) as SlotMinutes;
 }
 
+function secondsOf(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 86_400) return Number(text);
+  throw new Error('--gate-closure must be a whole number of seconds, at most 86400');
+}
+
 function chaosOf(text: string | undefined): Chaos {
   const kinds = text === undefined ? [] : listOf('--chaos', text);
   for (const kind of kinds) choice('--chaos', kind, ['duplicate', 'shuffle']);
   return { duplicate: kinds.includes('duplicate'), shuffle: kinds.includes('shuffle') };
 }
 
-function choice(name: string, text: string, choices: readonly string[]): string {
+export function choice(name: string, text: string, choices: readonly string[]): string {
   if (choices.includes(text)) return text;
   throw new Error(`${name} ${text} is not available; choose from ${choices.join(', ')}`);
 }
 
-function listOf(name: string, text: string): string[] {
+export function listOf(name: string, text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
   if (items.some((item) => item === '')) throw new Error(`${name}: an empty entry in "${text}"`);
   return items;

@@ -22,10 +22,17 @@ export function readable(result: ReplayResult): string {
     `  unexplained  ${kWh(energy.unexplainedWh)}`,
     `${market.trades} trades of ${kWh(market.tradedWh)} in ${market.orders} orders`,
     `cost ${amount(money.householdsCostMicro)}, at the tariff ${amount(money.tariffCostMicro)}, saved ${amount(money.savedMicro)}`,
+    ...homesWorseOff(result),
     `${ledger.records} records, ${ledger.transfers} transfers, journal ${ledger.journalSha256}`,
     `verify: ${result.verify.ok ? 'ok' : 'FAILED'}`,
     ...(result.dataDir === undefined ? [] : [`kept in ${result.dataDir}`]),
   ].join('\n');
+}
+
+function homesWorseOff({ homes }: ReplayResult): string[] {
+  const worse = homes.filter(({ costMicro, tariffCostMicro }) => costMicro > tariffCostMicro);
+  const names = worse.map(({ household }) => household).join(', ');
+  return worse.length === 0 ? [] : [`paid more than by the tariff: ${names}`];
 }
 
 export interface ReplayResult extends ReplaySummary {

@@ -66,8 +66,16 @@ export class ReplayRun {
   /** What the service says came of it. */
   async summary(): Promise<ReplaySummary> {
     if (!this.#operator) throw new Error('nothing was replayed yet');
-    const path = `/v1/operator/microgrids/${this.options.microgrid}/summary`;
-    return SUMMARY.parse(await this.#operator.request('GET', path));
+    const { microgrid } = this.options;
+    const path = `/v1/operator/microgrids/${microgrid}`;
+    const slots = await this.#all(`/v1/microgrids/${microgrid}/slots`, SLOT);
+    return {
+      ...SUMMARY.parse(await this.#operator.request('GET', `${path}/summary`)),
+      homes: await this.#all(`${path}/bills`, BILL),
+      prices: slots.flatMap(({ clearingPriceMicroPerKwh: priceMicroPerKwh, tradedWh }) =>
+        priceMicroPerKwh === null || tradedWh === 0 ? [] : [{ priceMicroPerKwh, tradedWh }],
+      ),
+    };
   }
 
   async close(): Promise<void> {
@@ -99,6 +107,7 @@ export class ReplayRun {
       slotMinutes: this.slotMinutes,
       mechanism: this.options.mechanism,
       pricing: this.options.pricing,
+      gateClosureSeconds: this.options.gateClosureSeconds,
       graceSeconds: GRACE_SECONDS,
       creditLimitMicro: CREDIT_LIMIT_MICRO,
       startsAt: formatInstant(this.#startsAt),
@@ -123,6 +132,7 @@ export class ReplayRun {
     );
     const secret = items.find((item) => item.username === gateway)?.secret;
     if (secret === undefined) throw new Error(`the service gave no secret for ${gateway}`);
+    await this.#switchOnAutopilots(operator);
     return ReadingPublisher.connect({
       url: () => `mqtt://127.0.0.1:${this.addresses.mqttPort ?? 1883}`,
       username: gateway,
@@ -130,6 +140,27 @@ export class ReplayRun {
       connections: CONNECTIONS,
       patient: false,
     });
+  }
+
+  async #switchOnAutopilots(operator: ServiceSession): Promise<void> {
+    const { strategy } = this.options;
+    if (strategy === null) return;
+    for (const { household } of this.street.households) {
+      await operator.request('PUT', `/v1/households/${household}/strategy`, { strategy });
+    }
+  }
+
+  /** Every item of a list, page by page. */
+  async #all<Item>(path: string, item: z.ZodType<Item>): Promise<Item[]> {
+    const page = z.object({ items: z.array(item), next: z.string().nullable() });
+    const items: Item[] = [];
+    for (let next: string | null = null; ;) {
+      const after: string = next === null ? '' : `&after=${encodeURIComponent(next)}`;
+      const answer = page.parse(await this.#operator!.request('GET', `${path}?limit=1000${after}`));
+      items.push(...answer.items);
+      next = answer.next;
+      if (next === null) return items;
+    }
   }
 
   /** A household takes part from the slot of its first measured interval. */
@@ -149,7 +180,20 @@ export class ReplayRun {
   }
 }
 
-export type ReplaySummary = z.output<typeof SUMMARY>;
+export type ReplaySummary = z.output<typeof SUMMARY> & {
+  homes: z.output<typeof BILL>[];
+  /** Of each slot in which something was traded. */
+  prices: { priceMicroPerKwh: number; tradedWh: number }[];
+};
+
+const BILL = z.object({
+  household: z.string(),
+  costMicro: z.int(),
+  tariffCostMicro: z.int(),
+  withGridWh: z.int(),
+});
+
+const SLOT = z.object({ clearingPriceMicroPerKwh: z.int().nullable(), tradedWh: z.int() });
 
 const SUMMARY = z.object({
   energy: z.object({

@@ -1,11 +1,13 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import type { SlotMinutes } from '../src/units/slot.js';
 import { readCsv } from './csv.js';
 import { matchableWh } from './measured-day.js';
 import { splitIntervals, type MeasuredStreet } from './measured-street.js';
+import { compareReplays } from './replay-compare.js';
 import { parseReplayOptions, REPLAY_HELP, type ReplayOptions } from './replay-options.js';
 import { progressBar, readable, type ReplayResult } from './replay-report.js';
 import { ReplayRun } from './replay-run.js';
@@ -47,6 +49,8 @@ async function replay(options: ReplayOptions, signal: AbortSignal): Promise<Repl
       energy: { ...summary.energy, matchableWh: matchableWh(street, slotMinutes) },
       market: summary.market,
       money: summary.money,
+      homes: summary.homes,
+      prices: summary.prices,
       ledger: summary.ledger,
       verify: verified,
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
@@ -180,13 +184,21 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 async function main(): Promise<number> {
-  const options = parseReplayOptions(process.argv.slice(2));
+  const args = process.argv.slice(2);
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
+  if (args.includes('--compare')) {
+    return compareReplays(
+      args.filter((each) => each !== '--compare'),
+      fileURLToPath(import.meta.url),
+      stop.signal,
+    );
+  }
+  const options = parseReplayOptions(args);
   if (options === 'help') {
     process.stdout.write(REPLAY_HELP);
     return 0;
   }
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   const result = await replay(options, stop.signal);
   process.stdout.write(`${options.json ? JSON.stringify(result) : readable(result)}\n`);
   return result.verify.ok ? 0 : 1;

@@ -106,13 +106,29 @@ export async function readAddresses(dataDir: string): Promise<ServiceAddresses |
 }
 
 /** Runs one of the built commands to its end and gives its code and standard output. */
-export async function runCommand(
+export function runCommand(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const file = join(projectRoot(), 'dist/src/commands', `${command}.js`);
+): Promise<Ended> {
+  return runProgram(join(projectRoot(), 'dist/src/commands', `${command}.js`), args, env, signal);
+}
+
+/** How a program ended, and what it said. */
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a built file in a process of its own. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<Ended> {
   const child = spawn(process.execPath, [file, ...args], {
     cwd: projectRoot(),
     env,

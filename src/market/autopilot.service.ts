@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DatabaseService, type Sql } from '../database/database.service.js';
-import { availableBalance, postedBalance, storageOf } from '../ledger/accounts.js';
+import { availableBalance } from '../ledger/accounts.js';
 import { LedgerService } from '../ledger/ledger.service.js';
 import { MeteringService } from '../metering/metering.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
@@ -24,7 +24,7 @@ import { orderCancelled, orderPlaced, walletTerms, type HeldOrder } from './mark
 import { MarketService } from './market.service.js';
 import { firstOpenSlot, judgeOrder, requestHash } from './order.js';
 import { batteriesOf, historyOf } from './street-history.js';
-import type { StrategyName } from './strategies.js';
+import { STRATEGIES, type StrategyName } from './strategies.js';
 import type { Outcome, PlannedSlot } from './strategy.js';
 
 /** How a household lets its autopilot quote. */
@@ -236,10 +236,11 @@ export class AutopilotService {
       planning.map(({ householdId }) => householdId),
     );
     const terms = households.map((household) => walletTerms(microgrid, household));
-    const balances = await this.ledger.balances(sql, microgridId, [
-      ...terms.map(({ account }) => account),
-      ...[...batteries.keys()].map(storageOf),
-    ]);
+    const balances = await this.ledger.balances(
+      sql,
+      microgridId,
+      terms.map(({ account }) => account),
+    );
     const walletTermsOf = new Map(
       households.map(({ householdId }, index) => [householdId, terms[index]!]),
     );
@@ -248,19 +249,14 @@ export class AutopilotService {
       if (!household) return [];
       const wallet = walletTermsOf.get(householdId)!;
       const balance = balances.get(wallet.account);
-      const usableWh = batteries.get(householdId);
-      const stored = balances.get(storageOf(householdId));
       return [
         {
           household,
-          strategy,
+          strategy: STRATEGIES[strategy],
           state,
           limits: limits.get(householdId) ?? { sellAbove: null, buyBelow: null },
           last: outcomes.get(householdId) ?? null,
-          battery:
-            usableWh === undefined
-              ? null
-              : { usableWh, chargeWh: stored ? Math.max(0, postedBalance(stored)) : 0 },
+          usableWh: batteries.get(householdId) ?? 0,
           availableMicro: balance ? availableBalance(balance) : wallet.creditLimit,
         },
       ];
@@ -294,8 +290,8 @@ export class AutopilotService {
     const flows = await this.metering.flowsIn(sql, microgridId, {
       starts: needed.starts.map(formatInstant),
     });
-    const planning = households.flatMap(({ battery, household }) =>
-      battery === null ? [] : [household.householdId],
+    const planning = households.flatMap(({ usableWh, household }) =>
+      usableWh === 0 ? [] : [household.householdId],
     );
     const ofBatteries =
       planning.length === 0

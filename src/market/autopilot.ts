@@ -2,11 +2,19 @@ import type { Household, Mechanism, Tariff } from '../parties/microgrid.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { affordableWh, costMicro } from '../units/money.js';
 import { formatInstant, type Instant, type SlotMinutes } from '../units/slot.js';
+import { STORED_PERMILLE } from './battery-plan.js';
 import { forecast, slotsLookedAt, type Series } from './forecast.js';
 import { askWithin, bidWithin, type StandingLimits } from './limits.js';
 import { connectionWh, MAX_OPEN_ORDERS, orderId, type OrderRequest } from './order.js';
-import { STRATEGIES, type StrategyName } from './strategies.js';
-import type { Outcome, PlannedSlot, Quote, SlotAhead, Storage, StreetEnergy } from './strategy.js';
+import type {
+  Outcome,
+  PlannedSlot,
+  Quote,
+  SlotAhead,
+  Storage,
+  Strategy,
+  StreetEnergy,
+} from './strategy.js';
 
 /**
  * When the autopilot quotes, what it looks at, and what becomes of a strategy's quotes: orders that the
@@ -29,11 +37,11 @@ export interface AutopilotTerms {
 
 export interface PilotedHousehold {
   readonly household: Household;
-  readonly strategy: StrategyName;
+  readonly strategy: Strategy;
   readonly limits: StandingLimits;
   readonly last: Outcome | null;
-  /** What its batteries hold; null without one. */
-  readonly battery: { readonly usableWh: number; readonly chargeWh: number } | null;
+  /** What its batteries can hold, in Wh; 0 where none is to be planned. */
+  readonly usableWh: number;
   readonly state: JsonObject;
   /** What its wallet covers. */
   readonly availableMicro: number;
@@ -79,7 +87,7 @@ export function pilot(input: PilotInput): Piloted[] {
   const street = streetLately(input.energy, slotMillis, newestMillis);
   return input.households.map((piloted) => {
     const { householdId } = piloted.household;
-    const decision = STRATEGIES[piloted.strategy]({
+    const decision = piloted.strategy({
       household: householdId,
       slot,
       forecast: forecast({ slotMillis, newestMillis, history: input.energy.net(householdId) }),
@@ -216,10 +224,9 @@ function streetLately(
   };
 }
 
-function storageOf({ household, battery }: PilotedHousehold, input: PilotInput): Storage | null {
-  if (battery === null || battery.usableWh === 0) return null;
+function storageOf({ household, usableWh }: PilotedHousehold, input: PilotInput): Storage | null {
+  if (usableWh === 0) return null;
   const { terms, energy, tariffAt, slotMillis } = input;
-  const { slotMinutes } = terms;
   const newestMillis = newestSlot(slotMillis, terms);
   const history = energy.balance(household.householdId);
   const ahead: SlotAhead[] = [];
@@ -232,7 +239,34 @@ function storageOf({ household, battery }: PilotedHousehold, input: PilotInput):
       tariff: tariffAt(slot),
     });
   }
-  return { ...battery, slotMinutes, ahead };
+  return {
+    usableWh,
+    chargeWh: chargeOf(household.householdId, usableWh, input, newestMillis),
+    chargedThrough: formatInstant(newestMillis + slotLength(terms)),
+    slotMinutes: terms.slotMinutes,
+    ahead,
+  };
+}
+
+/**
+ * What a battery holds, counted from what its meter told: no meter shows the charge itself. The count
+ * starts empty days ago and comes right whenever the battery is full or empty.
+ */
+function chargeOf(
+  household: string,
+  usableWh: number,
+  { energy, terms }: PilotInput,
+  newestMillis: number,
+): number {
+  const [net, balance] = [energy.net(household), energy.balance(household)];
+  let chargePermille = 0;
+  const length = slotLength(terms);
+  for (let at = newestMillis + length - PLAN_HISTORY_MILLIS; at <= newestMillis; at += length) {
+    const takenWh = (balance(at) ?? 0) - (net(at) ?? 0);
+    chargePermille += takenWh * (takenWh > 0 ? STORED_PERMILLE : 1000);
+    chargePermille = Math.min(usableWh * 1000, Math.max(0, chargePermille));
+  }
+  return Math.floor(chargePermille / 1000);
 }
 
 function slotLength({ slotMinutes }: AutopilotTerms): number {

@@ -1,3 +1,4 @@
+import { parseInstant } from '../units/slot.js';
 import type { Forecast } from './forecast.js';
 import {
   fixed,
@@ -19,10 +20,35 @@ export function battery(situation: Situation): Decision {
   const { storage } = situation;
   const balance = storage?.ahead[0]?.balance;
   if (!storage || !balance) return fixed(situation);
-  const plan = planBattery(storage);
-  const { chargeWh, dischargeWh } = plan[0]!;
-  const shifted = shift(balance, dischargeWh - chargeWh);
-  return { ...fixed({ ...situation, forecast: shifted }), plan };
+  // What was planned for slots that nobody has measured yet is taken as done.
+  const pending = pendingOf(situation, storage);
+  const chargeWh = pending.reduce(
+    (charge, planned) => within(charge + storedWh(planned), storage.usableWh),
+    storage.chargeWh,
+  );
+  const plan = planBattery({ ...storage, chargeWh });
+  const [now] = plan;
+  const shifted = shift(balance, now!.dischargeWh - now!.chargeWh);
+  return {
+    ...fixed({ ...situation, forecast: shifted }),
+    plan,
+    state: { pending: [...pending, now!] },
+  };
+}
+
+function pendingOf({ state }: Situation, { chargedThrough }: Storage): PlannedSlot[] {
+  const from = parseInstant(chargedThrough);
+  const planned = (state['pending'] ?? []) as unknown as readonly PlannedSlot[];
+  return planned.filter(({ slot }) => parseInstant(slot) >= from);
+}
+
+/** By how much a planned slot changes the charge. */
+function storedWh({ chargeWh, dischargeWh }: PlannedSlot): number {
+  return Math.floor((chargeWh * STORED_PERMILLE) / 1000) - dischargeWh;
+}
+
+function within(chargeWh: number, usableWh: number): number {
+  return Math.min(usableWh, Math.max(0, chargeWh));
 }
 
 /** Levels of charge that a plan tells apart. */

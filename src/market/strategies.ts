@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { adaptive } from './adaptive.js';
 import { battery } from './battery-plan.js';
 import {
+  drawn,
   fixed,
   limitOf,
   sliced,
@@ -34,9 +34,6 @@ export function zeroIntelligence(situation: Situation): Decision {
   const limit = limitOf(situation, stake.side)!;
   const [low, high] =
     stake.side === 'bid' ? [feedInMicroPerKwh, limit] : [limit, retailMicroPerKwh];
-  const drawn = createHash('sha256')
-    .update(`neighborwatt/zero-intelligence/v1\n${situation.household}\n${situation.slot}`)
-    .digest()
-    .readBigUInt64BE();
-  return { quotes: sliced(stake, low + Number(drawn % BigInt(high - low + 1))) };
+  const text = `neighborwatt/zero-intelligence/v1\n${situation.household}\n${situation.slot}`;
+  return { quotes: sliced(stake, low + drawn(text, high - low + 1)) };
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { JsonObject } from '../units/canonical-json.js';
 import { divideFloor, toSafeInteger } from '../units/integer.js';
 import type { Instant } from '../units/slot.js';
@@ -54,7 +55,9 @@ export interface Outcome {
 
 export interface Storage {
   readonly usableWh: number;
+  /** What it held at the end of the newest slot that is known, which is `chargedThrough`. */
   readonly chargeWh: number;
+  readonly chargedThrough: Instant;
   readonly slotMinutes: number;
   /** The slot that is quoted and those after it, in order. */
   readonly ahead: readonly SlotAhead[];
@@ -108,7 +111,7 @@ export interface Sizing {
 }
 
 /** Found on the tuning weeks named in `docs/market.md`, by the command named there. */
-export const SIZING: Sizing = { quantileThousandths: 900, times: 4, slices: 4 };
+export const SIZING: Sizing = { quantileThousandths: 900, times: 8, slices: 4 };
 
 /** Quotes the household's own limits. */
 export const fixed: Strategy = fixedAs(SIZING);
@@ -130,14 +133,19 @@ export function stakeOf(situation: Situation, sizing = SIZING): Stake | null {
   // need / demand against surplus / supply, without dividing: a street without one side has no market.
   const asBuyer = BigInt(needWh) * BigInt(street.supplyWh);
   const asSeller = BigInt(surplusWh) * BigInt(street.demandWh);
+  if (asBuyer === 0n && asSeller === 0n) return null;
   const side = asBuyer > asSeller ? 'bid' : 'ask';
-  if ((side === 'bid' ? asBuyer : asSeller) === 0n || limitOf(situation, side) === null)
-    return null;
+  if (limitOf(situation, side) === null) return null;
   const likelyWh =
     side === 'bid'
       ? -quantile(forecast, 1000 - sizing.quantileThousandths)
       : quantile(forecast, sizing.quantileThousandths);
   return likelyWh <= 0 ? null : { side, energyWh: likelyWh * sizing.times };
+}
+
+/** A number from 0 to `choices` − 1 that depends on the text alone. */
+export function drawn(text: string, choices: number): number {
+  return Number(createHash('sha256').update(text).digest().readBigUInt64BE() % BigInt(choices));
 }
 
 export interface Stake {

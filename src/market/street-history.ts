@@ -49,7 +49,8 @@ export function historyOf(
     else sum.demandWh -= netWh;
   }
   for (const [start, sum] of sums) street.set(start, sum);
-  for (const { householdId, slot, balanceWh } of ofBatteries) {
+  for (const { householdId, slot, netWh, balanceWh } of ofBatteries) {
+    keep(net, householdId, parseInstant(slot), netWh);
     keep(balance, householdId, parseInstant(slot), balanceWh);
   }
   return {

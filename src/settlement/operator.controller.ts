@@ -21,6 +21,14 @@ const DEPOSIT = z.object({
   reference: z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters'),
 });
 
+interface HouseholdBill {
+  household: string;
+  costMicro: number;
+  tariffCostMicro: number;
+  /** Taken from and given to the utility. */
+  withGridWh: number;
+}
+
 /** What operators do with slots and money, and how the simulated clock is moved. */
 @ApiTags('operator')
 @ApiBearerAuth()
@@ -53,6 +61,25 @@ export class SettlementOperatorController {
   @ApiOperation({ summary: 'Energy, market, money and ledger of the whole microgrid in figures' })
   async summary(@Param('microgrid') id: string) {
     return this.settlement.summary(await findMicrogrid(this.parties, this.database, id));
+  }
+
+  @Get('microgrids/:microgrid/bills')
+  @Allow('operator.read')
+  @ApiOperation({ summary: 'What each household paid in all, beside the same by the tariff' })
+  async bills(@Param('microgrid') id: string, @Query() query: unknown) {
+    const { microgridId } = await findMicrogrid(this.parties, this.database, id);
+    const { limit, after } = parsePage(query);
+    const rows = await this.database.query<HouseholdBill>(store.BILLS, [
+      microgridId,
+      after ?? '',
+      limit + 1,
+    ]);
+    return pageOf(
+      rows,
+      limit,
+      ({ household }) => household,
+      (bill) => bill,
+    );
   }
 
   @Get('microgrids/:microgrid/slots')

@@ -245,3 +245,13 @@ export const TRADE_TOTALS = `
   JOIN slot ON slot.microgrid_id = traded.microgrid_id AND slot.slot_start = traded.slot_start
     AND slot.revision = traded.revision
   WHERE traded.microgrid_id = $1`;
+
+/** What each household paid in all, and what it would have by the tariff; by id, after $2. */
+export const BILLS = `
+  SELECT settlement.household_id AS household,
+    (-coalesce(sum(net_micro), 0))::bigint AS "costMicro",
+    (-coalesce(sum(tariff_micro), 0))::bigint AS "tariffCostMicro",
+    coalesce(sum(abs(imbalance_wh)), 0)::bigint AS "withGridWh"
+  FROM settlement
+  WHERE microgrid_id = $1 AND settlement.household_id COLLATE "C" > $2 AND ${IS_CURRENT}
+  GROUP BY settlement.household_id ORDER BY settlement.household_id COLLATE "C" LIMIT $3`;

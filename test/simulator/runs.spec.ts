@@ -265,9 +265,11 @@ describe('the simulated street', () => {
 describe('command lines', () => {
   test.each([
     [[], '--file is missing'],
-    [['--file', 'x', '--strategy', 'zi'], '--strategy: this version has no strategies yet'],
-    [['--file', 'x', '--mechanism', 'sharing'], 'sharing is not available; choose from metered'],
-    [['--file', 'x', '--pricing', 'supply-demand-ratio'], 'is not available'],
+    [['--file', 'x', '--strategy', 'zi'], '--strategy zi is not available; choose from fixed'],
+    [['--file', 'x', '--gate-closure', '-1'], 'argument'],
+    [['--file', 'x', '--gate-closure', '1.5'], '--gate-closure must be a whole number'],
+    [['--file', 'x', '--mechanism', 'barter'], 'barter is not available; choose from metered'],
+    [['--file', 'x', '--pricing', 'free'], '--pricing free is not available'],
     [['--file', 'x', '--chaos', 'drop'], '--chaos drop is not available'],
     [['--file', 'x', '--slot-minutes', '10'], '--slot-minutes 10 is not available'],
     [['--file', 'x', '--retail', '0.1234567'], '--retail: not an amount'],
