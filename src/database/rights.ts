@@ -72,6 +72,8 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
     ['UPDATE'],
     ['DELETE'],
   ),
+  household_strategy: changing('it is chosen, and learns', ['UPDATE'], ['DELETE']),
+  autopilot: changing('how far it has quoted', ['UPDATE (quoted_through)']),
   traded_slot: changing('it counts corrections', ['UPDATE (revision)']),
 
   // Programs.

@@ -832,6 +832,10 @@ GRANT SELECT ON account TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE ON account TO neighborwatt_service;
 
+GRANT SELECT ON autopilot TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (quoted_through) ON autopilot TO neighborwatt_service;
+
 GRANT DELETE, SELECT ON award TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON award TO neighborwatt_service;
@@ -851,6 +855,10 @@ GRANT INSERT, SELECT ON gateway TO neighborwatt_service;
 GRANT SELECT, UPDATE (alias, export_limit_w, feeder, import_limit_w) ON household TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (active_until) ON household TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON household_strategy TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON household_strategy TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON invitation TO neighborwatt_eraser;
 
