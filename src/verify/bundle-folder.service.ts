@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { MalformedError } from '../transparency/bytes.js';
@@ -14,6 +14,7 @@ import {
   formatManifest,
   MANIFEST,
   parseManifest,
+  type BackupManifest,
   type BundleFile,
   type BundleManifest,
 } from './bundle.js';
@@ -22,28 +23,19 @@ import { MOST_BUNDLE_BYTES, Unreadable, type LogSource } from './public-log.js';
 
 const MOST_MANIFEST_BYTES = 256 * 1_048_576;
 
-/** A bundle that lies in a folder. */
-export class BundleFolder implements LogSource {
-  private constructor(
-    readonly path: string,
-    readonly manifest: BundleManifest,
-  ) {}
+/** Files in a folder, and what their manifest says of them. */
+export class Folder<Facts extends { files: BundleFile[] } = { files: BundleFile[] }> {
+  private readonly byPath: ReadonlyMap<string, BundleFile>;
 
-  /** @returns the bundle, or null where its manifest is none, which is a finding then */
-  static async open(path: string, findings: Findings): Promise<BundleFolder | null> {
-    try {
-      const bytes = await readWhole(join(path, MANIFEST), MOST_MANIFEST_BYTES);
-      if (!bytes) throw new Unreadable(`there is no ${MANIFEST} in ${path}`);
-      return new BundleFolder(path, parseManifest(bytes.toString('utf8')));
-    } catch (error) {
-      if (!(error instanceof MalformedError) && !(error instanceof Unreadable)) throw error;
-      findings.add(MANIFEST, 'file', 'manifest', 'the manifest of a bundle', error.message);
-      return null;
-    }
+  constructor(
+    readonly path: string,
+    readonly manifest: Facts,
+  ) {
+    this.byPath = new Map(manifest.files.map((file) => [file.path, file]));
   }
 
   has(path: string): boolean {
-    return this.manifest.files.some((file) => file.path === path);
+    return this.byPath.has(path);
   }
 
   async read(path: string, mostBytes: number): Promise<Buffer | null> {
@@ -54,22 +46,10 @@ export class BundleFolder implements LogSource {
     return createReadStream(join(this.path, path), { highWaterMark: 1 << 20 });
   }
 
-  /** The entries that the checkpoint covers, bundle by bundle. @throws Unreadable, MalformedError */
-  async *entries(): AsyncGenerator<Uint8Array[]> {
-    const { size } = this.manifest;
-    for (let index = 0; index < size; index += TILE_WIDTH) {
-      const path = formatTilePath(entryBundlePath(index, size));
-      const bytes = await this.read(path, MOST_BUNDLE_BYTES);
-      if (!bytes) throw new Unreadable(`there is no ${path}`);
-      yield decodeEntryBundle(bytes);
-    }
-  }
-
-  /** Every file is there and is what the manifest says; nothing else is there. */
-  async checkFiles(findings: Findings): Promise<void> {
-    const wanted = new Map(this.manifest.files.map((file) => [file.path, file]));
-    for (const path of await filesBelow(this.path)) {
-      if (path !== MANIFEST && !wanted.has(path)) {
+  /** Every file is there and is what the manifest says, and of those that are there none is more. */
+  async checkFiles(there: readonly string[], findings: Findings): Promise<void> {
+    for (const path of there) {
+      if (path !== MANIFEST && !this.byPath.has(path)) {
         findings.add(path, 'file', 'name', 'no such file', 'a file that no manifest names');
       }
     }
@@ -90,6 +70,38 @@ export class BundleFolder implements LogSource {
       if (findings.same(path, 'file', 'bytes', bytes, length)) {
         findings.same(path, 'file', 'sha256', sha256, hash.digest('hex'));
       }
+    }
+  }
+}
+
+/** A bundle that lies in a folder. */
+export class BundleFolder extends Folder<BundleManifest> implements LogSource {
+  /** @returns the bundle, or null where its manifest is none, which is a finding then */
+  static async open(path: string, findings: Findings): Promise<BundleFolder | null> {
+    try {
+      const bytes = await readWhole(join(path, MANIFEST), MOST_MANIFEST_BYTES);
+      if (!bytes) throw new Unreadable(`there is no ${MANIFEST} in ${path}`);
+      return new BundleFolder(path, parseManifest(bytes.toString('utf8')));
+    } catch (error) {
+      if (!(error instanceof MalformedError) && !(error instanceof Unreadable)) throw error;
+      findings.add(MANIFEST, 'file', 'manifest', 'the manifest of a bundle', error.message);
+      return null;
+    }
+  }
+
+  /** All that lies there is what the manifest says. */
+  async check(findings: Findings): Promise<void> {
+    await this.checkFiles(await filesOf(this.path), findings);
+  }
+
+  /** The entries that the checkpoint covers, bundle by bundle. @throws Unreadable, MalformedError */
+  async *entries(): AsyncGenerator<Uint8Array[]> {
+    const { size } = this.manifest;
+    for (let index = 0; index < size; index += TILE_WIDTH) {
+      const path = formatTilePath(entryBundlePath(index, size));
+      const bytes = await this.read(path, MOST_BUNDLE_BYTES);
+      if (!bytes) throw new Unreadable(`there is no ${path}`);
+      yield decodeEntryBundle(bytes);
     }
   }
 }
@@ -152,12 +164,12 @@ export class BundleWriter {
   }
 
   /** Writes the manifest and puts the folder in its place, where `before` may stand. */
-  async finish(
-    facts: Omit<BundleManifest, 'files'>,
+  async finish<Facts extends BundleManifest | BackupManifest>(
+    facts: Omit<Facts, 'files'>,
     before: 'nothing' | 'a bundle',
-  ): Promise<BundleManifest> {
+  ): Promise<Facts> {
     const files = this.files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
-    const manifest = { ...facts, files };
+    const manifest = { ...facts, files } as Facts;
     await this.stream(MANIFEST, [Buffer.from(formatManifest(manifest))]);
     for (const folder of [...this.made, this.folder]) await syncFolder(folder);
     const old = `${this.place}.replaced`;
@@ -166,6 +178,20 @@ export class BundleWriter {
     await syncFolder(dirname(this.place));
     await rm(old, { recursive: true, force: true });
     return manifest;
+  }
+
+  /** Where a folder within is to be written by somebody else. */
+  async folderFor(path: string): Promise<string> {
+    const folder = join(this.folder, path);
+    await this.makeFolder(dirname(folder));
+    return folder;
+  }
+
+  /** Takes up a file that somebody else has written. */
+  async adopt(path: string): Promise<void> {
+    const bytes = await readFile(join(this.folder, path));
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    this.files.push({ path, bytes: bytes.length, sha256 });
   }
 
   async abandon(): Promise<void> {
@@ -205,12 +231,13 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function filesBelow(folder: string, inside = ''): Promise<string[]> {
+/** Every file below a folder, by its path from there. */
+export async function filesOf(folder: string, inside = ''): Promise<string[]> {
   const entries = await readdir(join(folder, inside), { withFileTypes: true });
   const found: string[] = [];
   for (const entry of entries) {
     const path = inside === '' ? entry.name : `${inside}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...(await filesBelow(folder, path)));
+    if (entry.isDirectory()) found.push(...(await filesOf(folder, path)));
     else found.push(path);
   }
   return found.sort();

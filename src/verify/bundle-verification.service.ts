@@ -44,13 +44,14 @@ const MOST_KEY_BYTES = 65_536;
  * its entries, the checkpoint is signed, openings give their entries; an operator's is also told again
  * in full, in an empty database, exactly as `verify` does against the service's own.
  * @param trust whose signatures count; null takes the bundle's own word for it
+ * @param scratch null leaves the telling again to whoever restores it
  * @throws RestoreRefused where the tables were written by another version
  */
 export async function verifyBundle(
   path: string,
   trust: LogTrust | null,
   kept: readonly KeptCheckpoint[],
-  scratch: () => Promise<Scratch>,
+  scratch: (() => Promise<Scratch>) | null,
 ): Promise<BundleReport> {
   const findings = new Findings(MAX_FINDINGS);
   const report: BundleReport = {
@@ -63,7 +64,7 @@ export async function verifyBundle(
   const folder = await BundleFolder.open(path, findings);
   if (!folder) return report;
   report.manifest = folder.manifest;
-  await folder.checkFiles(findings);
+  await folder.check(findings);
   const believed = await trustIn(folder, trust, findings);
   if (!believed) return report;
   report.log = await checkPublicLog(folder, believed, kept, findings);
@@ -72,7 +73,7 @@ export async function verifyBundle(
   // What was told from damaged files would only be told wrongly.
   if (findings.all.length > 0) return report;
   if (folder.has(OPENINGS)) report.openings = await checkOpenings(folder, findings);
-  if (folder.manifest.for === 'operator') {
+  if (folder.manifest.for === 'operator' && scratch) {
     report.told = await tellAgain(folder, believed, kept, scratch, findings);
   }
   return report;

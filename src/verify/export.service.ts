@@ -100,7 +100,7 @@ export async function exportIn(
       records: receiver === 'operator' ? Number(head.records) : checkpoint.size,
       schema: Number(head.schema),
     };
-    return await writer.finish(manifest, before ? 'a bundle' : 'nothing');
+    return await writer.finish<BundleManifest>(manifest, before ? 'a bundle' : 'nothing');
   } catch (error) {
     await writer.abandon();
     throw error;
@@ -151,7 +151,7 @@ async function bundleBefore(request: ExportRequest): Promise<BundleFolder | null
   }
   const findings = new Findings(1);
   const before = await BundleFolder.open(out, findings);
-  await before?.checkFiles(findings);
+  await before?.check(findings);
   const [fault] = findings.all;
   if (fault) {
     const { table, field, expected, found } = fault;

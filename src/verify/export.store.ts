@@ -5,6 +5,11 @@ export const HEAD = `
     (SELECT count(*)::text FROM schema_migration) AS schema
   FROM journal_head head WHERE head.microgrid_id = $1`;
 
+export const SCHEMA = `SELECT count(*)::text AS schema FROM schema_migration`;
+
+export const JOURNALS = `
+  SELECT microgrid_id AS id FROM journal_head WHERE sequence > 0 ORDER BY microgrid_id`;
+
 export const SIGNED = `
   SELECT note, NULL::bytea AS policy FROM checkpoint
   WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;

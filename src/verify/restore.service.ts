@@ -1,8 +1,9 @@
 import pg from 'pg';
 import { leafHash } from '../transparency/merkle-tree.js';
 import { extendTiles, partialTilesOf, type Tile } from '../transparency/tile.js';
+import { deploymentFile, type Backup } from './backup.service.js';
 import { tableFile } from './bundle.js';
-import type { BundleFolder } from './bundle-folder.service.js';
+import type { BundleFolder, Folder } from './bundle-folder.service.js';
 import { ROWS_OF_DEPLOYMENT, ROWS_OF_MICROGRID, ROWS_THAT_STAY } from './bundle-tables.store.js';
 import { columnsOf } from './export.service.js';
 import type { Finding } from './finding.js';
@@ -31,10 +32,13 @@ export interface Restored {
   rows: Record<string, number>;
 }
 
-/** Where the tables of a bundle or of a backup's deployment come from. */
+/** Where the tables of a bundle, or of a backup's deployment, come from. */
 interface Source {
-  folder: BundleFolder;
+  folder: Folder;
+  fileOf(table: string): string;
   shapes: readonly TableShape[];
+  /** Null for what belongs to no microgrid. */
+  bundle: BundleFolder | null;
 }
 
 /**
@@ -47,50 +51,53 @@ export async function restoreBundle(url: string, folder: BundleFolder): Promise<
   const { microgrid, records } = folder.manifest;
   const copy = await TableCopy.writing(url);
   try {
-    await assertSchema(copy, folder);
+    await assertSchema(copy, folder.manifest.schema);
     const had = await lockOwn(copy, microgrid);
+    const shapes = await shapesIn(copy, folder, tableFile);
+    const source = { folder, fileOf: tableFile, shapes, bundle: folder };
+    await takeIn(copy, source);
+    await assertExtends(copy, microgrid, had, records);
     if (had > records) {
       throw new RestoreRefused(
         `the database has ${had} records of ${microgrid}, the bundle ${records}: there is nothing to bring`,
       );
     }
-    const source = { folder, shapes: await shapesIn(copy, folder) };
-    await takeIn(copy, source);
-    await assertExtends(copy, microgrid, had);
     const rows = await merge(copy, source, microgrid);
     await writeTiles(copy, microgrid);
     await copy.commit();
     return { microgrid, had, has: records, rows };
   } catch (error) {
-    throw explained(error);
+    throw explained(error, tableFile);
   } finally {
     await copy.close();
   }
 }
 
 /** Rows of a backup that belong to no microgrid. @throws RestoreRefused */
-export async function restoreDeployment(url: string, folder: BundleFolder): Promise<void> {
+export async function restoreDeployment(url: string, backup: Backup): Promise<void> {
   const copy = await TableCopy.writing(url);
   try {
-    await assertSchema(copy, folder);
-    const source = { folder, shapes: await shapesIn(copy, folder) };
+    await assertSchema(copy, backup.manifest.schema);
+    const folder = backup.deployment;
+    const shapes = await shapesIn(copy, folder, deploymentFile);
+    const source = { folder, fileOf: deploymentFile, shapes, bundle: null };
     await takeIn(copy, source);
     await merge(copy, source, null);
     await copy.commit();
   } catch (error) {
-    throw explained(error);
+    throw explained(error, deploymentFile);
   } finally {
     await copy.close();
   }
 }
 
-async function assertSchema(copy: TableCopy, { manifest }: BundleFolder): Promise<void> {
+async function assertSchema(copy: TableCopy, written: number): Promise<void> {
   const [run] = await copy.query<{ count: string }>(store.MIGRATIONS_RUN);
   const own = Number(run!.count);
-  if (manifest.schema === own) return;
-  const which = manifest.schema < own ? 'an older' : 'a newer';
+  if (written === own) return;
+  const which = written < own ? 'an older' : 'a newer';
   throw new RestoreRefused(
-    `the bundle was written by ${which} version (${manifest.schema} migrations, here ${own}): restore it with that version, and then upgrade`,
+    `it was written by ${which} version (${written} migrations, here ${own}): restore it with that version, and then upgrade`,
   );
 }
 
@@ -108,41 +115,51 @@ async function lockOwn(copy: TableCopy, microgrid: string): Promise<number> {
   return Number(head?.sequence ?? 0);
 }
 
-async function shapesIn(copy: TableCopy, folder: BundleFolder): Promise<TableShape[]> {
+async function shapesIn(
+  copy: TableCopy,
+  folder: Folder,
+  fileOf: (table: string) => string,
+): Promise<TableShape[]> {
   const shapes = await copy.tables();
-  const known = new Set(shapes.map(({ table }) => tableFile(table)));
+  const known = new Set(shapes.map(({ table }) => fileOf(table)));
+  const within = fileOf('').split('/')[0]!;
   const stray = folder.manifest.files.find(
-    ({ path }) => path.startsWith('tables/') && !known.has(path),
+    ({ path }) => path.startsWith(`${within}/`) && !known.has(path),
   );
   if (stray) throw fault(stray.path, 'file', 'name', 'the name of a table', stray.path);
-  return shapes.filter(({ table }) => folder.has(tableFile(table)));
+  return shapes.filter(({ table }) => folder.has(fileOf(table)));
 }
 
 /** Puts every file into a temporary table. */
-async function takeIn(copy: TableCopy, { folder, shapes }: Source): Promise<void> {
-  const { microgrid } = folder.manifest;
+async function takeIn(copy: TableCopy, { folder, fileOf, shapes, bundle }: Source): Promise<void> {
   for (const shape of shapes) {
     const { table } = shape;
     await copy.change(store.createIncoming(shape));
     const columns = columnsOf(shape);
-    await copy.copyIn(store.incoming(table), columns, folder.stream(tableFile(table)));
-    if (table !== 'log_entry') continue;
-    const rows = entryRows(microgrid, folder);
+    await copy.copyIn(store.incoming(table), columns, folder.stream(fileOf(table)));
+    if (table !== 'log_entry' || !bundle) continue;
+    const rows = entryRows(bundle);
     const names = ['microgrid_id', 'entry_index', 'entry'];
     await copy.copyIn(store.incoming(table), names, csvOf(names, rows));
   }
 }
 
-async function* entryRows(microgrid: string, folder: BundleFolder) {
+async function* entryRows(folder: BundleFolder) {
+  const { microgrid } = folder.manifest;
   let index = 0;
   for await (const entries of folder.entries()) {
     for (const entry of entries) yield [microgrid, index++, entry] as const;
   }
 }
 
-/** Every entry that the database has stands in the bundle's log, at the same place. */
-async function assertExtends(copy: TableCopy, microgrid: string, had: number): Promise<void> {
-  const [parted] = await copy.query<{ index: string }>(store.PARTED, [microgrid]);
+/** As far as both go, every entry of the database stands in the bundle's log, at the same place. */
+async function assertExtends(
+  copy: TableCopy,
+  microgrid: string,
+  had: number,
+  records: number,
+): Promise<void> {
+  const [parted] = await copy.query<{ index: string }>(store.PARTED, [microgrid, records]);
   if (parted) {
     throw new RestoreRefused(
       `the bundle's log is not the one of this database: they part at entry ${parted.index} of ${had}. Keep both, and compare their checkpoints`,
@@ -152,7 +169,7 @@ async function assertExtends(copy: TableCopy, microgrid: string, had: number): P
 
 async function merge(
   copy: TableCopy,
-  { shapes }: Source,
+  { shapes, fileOf }: Source,
   microgrid: string | null,
 ): Promise<Record<string, number>> {
   const stays = ({ table }: TableShape) => ROWS_THAT_STAY.has(table);
@@ -170,12 +187,12 @@ async function merge(
       ? store.insertMissing(shape, columns)
       : store.putAll(shape, columns);
     rows[shape.table] = await copy.change(statement).catch((error: unknown) => {
-      throw explained(error, shape.table);
+      throw explained(error, fileOf, shape.table);
     });
     if (!stays(shape)) continue;
     const [other] = await copy.query<{ row: string }>(store.contradicting(shape, columns));
     if (other) {
-      throw fault(tableFile(shape.table), other.row, 'row', 'as it is in the database', 'another');
+      throw fault(fileOf(shape.table), other.row, 'row', 'as it is in the database', 'another');
     }
   }
   return rows;
@@ -209,7 +226,7 @@ async function writeTiles(copy: TableCopy, microgrid: string): Promise<void> {
 }
 
 /** PostgreSQL's refusal of a row as the file, line and column it stands in; other errors as they are. */
-function explained(error: unknown, table?: string): unknown {
+function explained(error: unknown, fileOf: (table: string) => string, table?: string): unknown {
   if (!(error instanceof pg.DatabaseError)) return error;
   const [, copied, line, column] =
     /^COPY incoming_(\w+), line (\d+)(?:, column (\w+))?/.exec(error.where ?? '') ?? [];
@@ -218,7 +235,7 @@ function explained(error: unknown, table?: string): unknown {
   if (of === undefined || !/^2[23]/.test(error.code ?? '')) return error;
   const row = line === undefined ? (error.detail ?? 'some row') : `line ${line}`;
   const field = column ?? error.column ?? error.constraint ?? 'row';
-  return fault(tableFile(of), row, field, 'a row of this table', error.message);
+  return fault(fileOf(of), row, field, 'a row of this table', error.message);
 }
 
 function fault(file: string, row: string, field: string, expected: string, found: string) {

@@ -57,7 +57,8 @@ function sameKey(key: readonly string[]): string {
 export const PARTED = `
   SELECT there.entry_index::text AS index
   FROM log_entry there LEFT JOIN incoming_log_entry incoming USING (microgrid_id, entry_index)
-  WHERE there.microgrid_id = $1 AND there.entry IS DISTINCT FROM incoming.entry
+  WHERE there.microgrid_id = $1 AND there.entry_index < $2
+    AND there.entry IS DISTINCT FROM incoming.entry
   ORDER BY there.entry_index LIMIT 1`;
 
 export const PUT_TILES = `

@@ -20,16 +20,18 @@ import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { SlotClockService } from '../../src/settlement/slot-clock.service.js';
 import { SlotClosingService } from '../../src/settlement/slot-closing.service.js';
 import { SlotCorrectionService } from '../../src/settlement/slot-correction.service.js';
-import { freshDatabase } from '../support/database.js';
+import { freshDatabase, type FreshDatabase } from '../support/database.js';
 
 /** The rooms of the service on a database of their own, on the simulated clock, without a broker. */
 export type Rooms = Awaited<ReturnType<typeof openRooms>>;
 
-export async function openRooms() {
+/** @param on a database and data folder that are there already */
+export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) {
   // A slot is broken on purpose, and the clock would say so.
   Logger.overrideLogger(false);
-  const { url, eraserUrl, database, asOwner, drop } = await freshDatabase();
-  const dataDir = await mkdtemp(join(tmpdir(), 'verify-'));
+  const fresh = on?.fresh ?? (await freshDatabase());
+  const { url, ownerUrl, eraserUrl, database, asOwner, drop } = fresh;
+  const dataDir = on?.dataDir ?? (await mkdtemp(join(tmpdir(), 'verify-')));
   const settings = loadSettings({ DATA_DIR: dataDir, MARKET_CLOCK: 'simulated' });
   const clock = new MarketClockService(settings, database);
   const ledger = new LedgerService();
@@ -68,6 +70,7 @@ export async function openRooms() {
   const awards = new AwardService(database, ledger, parties, settlement, clock);
   return {
     url,
+    ownerUrl,
     eraserUrl,
     dataDir,
     database,
