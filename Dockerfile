@@ -27,7 +27,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --from=build /app/web/dist web/dist
 # Named volumes take their owner from these folders when they are first used.
-RUN install -d -o node -g node -m 0700 /data /mosquitto-devices
+RUN install -d -o node -g node -m 0700 /data /mosquitto-devices /logs /witness /witness-keys
 USER node
 VOLUME /data
 EXPOSE 3000 1883

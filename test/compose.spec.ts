@@ -10,6 +10,8 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { parse } from 'yaml';
 import { hashSecret } from '../src/broker/mosquitto-password.js';
 import { freePort } from '../src/database/postgres-folder.service.js';
+import { ALGORITHM, formatVerifierKey, verifierKeyOf } from '../src/transparency/signed-note.js';
+import { meetsQuorum, parsePolicy } from '../src/transparency/tlog-policy.js';
 import { projectPath, readProjectFile } from './support/project.js';
 import { hasProgram } from './support/require.js';
 
@@ -36,7 +38,14 @@ const run = promisify(execFile);
 describe('docker-compose.yml', () => {
   it('has the database, the broker, the service and the simulator', () => {
     expect(Object.keys(services)).toEqual(
-      expect.arrayContaining(['database', 'broker', 'service', 'simulator']),
+      expect.arrayContaining([
+        'database',
+        'broker',
+        'service',
+        'witness-1',
+        'witness-2',
+        'simulator',
+      ]),
     );
     expect(services['simulator']!.profiles).toEqual(['demo']);
   });
@@ -75,6 +84,57 @@ describe('docker-compose.yml', () => {
       .filter(([name, value]) => /PASSWORD|SECRET|TOKEN|KEY/.test(name) && !value.startsWith('${'));
     expect(literal).toEqual([]);
     expect(text).not.toMatch(/:\/\/[^$\s'"]+:[^$\s'"]+@/);
+  });
+});
+
+describe('the witnesses', () => {
+  it('keep their keys and what they cosigned apart from each other and from the service', () => {
+    const [one, two] = [services['witness-1']!, services['witness-2']!];
+    expect(one.volumes).toContain('witness-1:/witness');
+    expect(two.volumes).toContain('witness-2:/witness');
+    for (const [name, { volumes: of = [] }] of Object.entries(services)) {
+      const stores = of.filter((volume) => volume.endsWith(':/witness'));
+      expect(stores).toEqual(/^witness-/.test(name) ? [`${name}:/witness`] : []);
+    }
+    // Of the service's files they see the public list of its logs, and no seed.
+    expect([one, two].flatMap((of) => of.volumes!.filter((volume) => /data/.test(volume)))).toEqual(
+      [],
+    );
+    expect([one.environment, two.environment, one.ports, two.ports]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('are both asked for, once both have told their keys', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'neighborwatt-witnesses-'));
+    const [WITNESSES, WITNESS_KEYS] = [join(folder, 'policy'), join(folder, 'keys')];
+    await mkdir(WITNESS_KEYS);
+    const script = projectPath('docker/run-service.sh');
+    const running = run('/bin/sh', [script, 'cat', WITNESSES], {
+      env: { ...process.env, WITNESSES, WITNESS_KEYS },
+    });
+    const keys = ['witness-1', 'witness-2'].map((name) => ({
+      name,
+      algorithm: ALGORITHM.cosignature,
+      publicKey: verifierKeyOf({
+        name,
+        algorithm: ALGORITHM.cosignature,
+        seed: new Uint8Array(32).fill(name.charCodeAt(8)),
+      }).publicKey,
+    }));
+    for (const key of keys) {
+      await writeFile(join(WITNESS_KEYS, key.name), `${formatVerifierKey(key)}\n`);
+    }
+    const policy = parsePolicy((await running).stdout);
+    expect(policy.witnesses).toEqual(
+      keys.map((key) => ({ name: key.name, key, url: `http://${key.name}:7380` })),
+    );
+    expect(meetsQuorum(policy, ['witness-1'])).toBe(false);
+    expect(meetsQuorum(policy, ['witness-1', 'witness-2'])).toBe(true);
+    await rm(folder, { recursive: true });
   });
 });
 

@@ -6,12 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { loadSettings } from '../config.js';
+import { loadSettings, type Settings } from '../config.js';
+import { LocalWitnesses } from '../local-witnesses.js';
 import { startService, type RunningService } from '../service.js';
 
 /**
  * `npm start`: everything on this machine. The service on the simulated clock, with the embedded
- * PostgreSQL and broker unless the settings name others, and a street that trades beside it.
+ * PostgreSQL and broker unless the settings name others, two witnesses, and a street that trades beside.
  */
 
 const HELP = `npm start -- [--seed TEXT] [--households N] [--seconds-per-slot S]
@@ -46,19 +47,33 @@ async function main(): Promise<void> {
     return;
   }
   const { help: _, ...street } = values;
-  const settings = loadSettings({ LOG_LEVEL: 'warn', ...process.env, MARKET_CLOCK: 'simulated' });
+  const given = loadSettings({ LOG_LEVEL: 'warn', ...process.env, MARKET_CLOCK: 'simulated' });
+  const { settings, witnesses } = await withWitnesses(given);
   const loginsFile = join(settings.dataDir, 'demo-logins.json');
   const isFirstStart = !(await exists(loginsFile));
-  const service = await startService(settings, join(settings.dataDir, 'bootstrap-logins.json'));
+  const bootstrap = join(settings.dataDir, 'bootstrap-logins.json');
+  const service = await startService(settings, bootstrap).catch(async (error: unknown) => {
+    await witnesses?.stop();
+    throw error;
+  });
   const simulator = new Street(
     Object.entries(street).flatMap(([name, value]) => [`--${name}`, value]),
     { ...process.env, DATA_DIR: settings.dataDir },
   );
-  stopTogether(service, simulator);
+  stopTogether(service, simulator, witnesses);
   await simulator.whileRunning(async () => {
     const logins = await readLogins(loginsFile);
     process.stdout.write(welcome(service, loginsFile, isFirstStart ? logins : null));
   });
+}
+
+/** Two witnesses beside the service, unless the settings name others. */
+async function withWitnesses(
+  settings: Settings,
+): Promise<{ settings: Settings; witnesses: LocalWitnesses | null }> {
+  if (settings.witnesses !== undefined) return { settings, witnesses: null };
+  const { witnesses, policyFile } = await LocalWitnesses.start(settings);
+  return { settings: { ...settings, witnesses: policyFile }, witnesses };
 }
 
 /** The simulated street as a process of its own; started again when it fails. */
@@ -109,13 +124,18 @@ class Street {
 }
 
 /** Nest's own hooks end the service on a signal; the street goes first, so that nothing is cut off. */
-function stopTogether(service: RunningService, street: Street): void {
+function stopTogether(
+  service: RunningService,
+  street: Street,
+  witnesses: LocalWitnesses | null,
+): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.removeAllListeners(signal);
     process.once(signal, () => {
       void street
         .stop()
         .then(() => service.stop())
+        .then(() => witnesses?.stop())
         .then(() => process.exit(0));
     });
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -30,6 +30,7 @@ printed at every start. Point a log at http://HOST:PORT (docs/witness.md).
   --host HOST    address to listen on (default 127.0.0.1)
   --port N       port to listen on, 0 for any free one (default 7380)
   --prefix PATH  path before those of the protocol, like /witness
+  --vkey-file F  writes its verifier key there as well, once it listens
   --json         one JSON document on standard output, once it listens
 `;
 
@@ -44,6 +45,7 @@ function main(): void {
       host: { type: 'string', default: '127.0.0.1' },
       port: { type: 'string', default: '7380' },
       prefix: { type: 'string', default: '' },
+      'vkey-file': { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -89,6 +91,7 @@ function main(): void {
       const address = server.address();
       const bound = typeof address === 'object' && address ? address.port : port;
       const url = `http://${values.host.includes(':') ? `[${values.host}]` : values.host}:${bound}${values.prefix}`;
+      if (values['vkey-file']) writeFileSync(values['vkey-file'], `${verifierKey}\n`);
       process.stdout.write(
         values.json
           ? `${JSON.stringify({ verifierKey, url })}\n`
@@ -107,6 +110,7 @@ class KnownLogs {
   private readonly given: readonly VerifierKey[];
   private listed: readonly VerifierKey[] = [];
   private readAs = '';
+  private fault = '';
 
   constructor(
     vkeys: readonly string[],
@@ -134,8 +138,12 @@ class KnownLogs {
         .logs.map(({ key }) => key)
         .filter(({ algorithm }) => algorithm === ALGORITHM.ed25519);
       this.readAs = readAs;
+      this.fault = '';
     } catch (error) {
-      process.stderr.write(`witness: ${this.file} is not read: ${String(error)}\n`);
+      const fault = String(error);
+      if (fault !== this.fault)
+        process.stderr.write(`witness: ${this.file} is not read: ${fault}\n`);
+      this.fault = fault;
     }
   }
 }
