@@ -94,7 +94,7 @@ describe('the witnesses', () => {
     expect(two.volumes).toContain('witness-2:/witness');
     for (const [name, { volumes: of = [] }] of Object.entries(services)) {
       const stores = of.filter((volume) => volume.endsWith(':/witness'));
-      expect(stores).toEqual(/^witness-/.test(name) ? [`${name}:/witness`] : []);
+      expect(stores).toEqual(name.startsWith('witness-') ? [`${name}:/witness`] : []);
     }
     // Of the service's files they see the public list of its logs, and no seed.
     expect([one, two].flatMap((of) => of.volumes!.filter((volume) => /data/.test(volume)))).toEqual(
