@@ -1,6 +1,8 @@
 import { randomFrom, shuffled, type Random } from '../simulator/random.js';
 import { networkAuction, type NetworkAuctionInput } from '../src/market/network-auction.js';
 import type { NetworkNode } from '../src/market/network.js';
+import { clearWithPreferences, type PreferenceInput } from '../src/market/preferences.js';
+import type { Wish } from '../src/market/wish-graph.js';
 import { compare } from './measure.js';
 import { progress, type Limit, type Table } from './report.js';
 
@@ -55,7 +57,54 @@ export function measureNetwork(): { tables: Table[]; limits: Limit[]; notes: str
   const notes = [
     `Network: seed ${SEED}; half of the wires have a fee, half a capacity that often binds. With two prices all bids and all asks are alike, as under default limits: then who is served is decided by rationing alone.`,
   ];
-  return { tables: [table], limits, notes };
+  return { tables: [table, preferences()], limits, notes };
+}
+
+/** Books in which every fourth bid has a wish: the sun, the own feeder, or a neighbor. */
+function preferences(): Table {
+  const table: Table = { title: 'Network auction with wishes', rows: [] };
+  for (const orders of [200, 1_000, 4_000]) {
+    const what = `${orders.toLocaleString('en-US')} orders with wishes`;
+    progress(what);
+    const input = wishingBook(orders);
+    const { wishes, trades } = clearWithPreferences(input);
+    const { oursMillis, ratio } = compare(
+      () => clearWithPreferences(input),
+      () => networkAuction(input),
+      { millis: 1_500, calls: 1 },
+    );
+    table.rows.push({
+      orders,
+      wishes: wishes.length,
+      met: wishes.filter(({ metQuantity }) => metQuantity > 0).length,
+      trades: trades.length,
+      ms: oursMillis,
+      'ratio to none': ratio,
+    });
+  }
+  return table;
+}
+
+function wishingBook(orders: number): PreferenceInput {
+  const random = randomFrom(`${SEED}/wishes/${orders}`);
+  const input = inputOf('feeders', 'any price', orders);
+  const bids = input.bids.map((bid, index) => {
+    if (index % 4 > 0) return bid;
+    const premium = random.between(1, 40_000);
+    const feeder = input.network.find(({ id }) => id === bid.node)!.parent ?? bid.node;
+    const seller = input.asks[random.between(0, input.asks.length - 1)]!.trader;
+    const wishes: Wish[] = [
+      { kind: 'solar', premium },
+      { kind: 'feeder', node: feeder, premium },
+      { kind: 'neighbor', trader: seller, premium },
+    ];
+    return { ...bid, wishes: [wishes[random.between(0, 2)]!] };
+  });
+  return {
+    ...input,
+    bids,
+    asks: input.asks.map((ask, index) => ({ ...ask, solar: index % 2 === 0 })),
+  };
 }
 
 /** Processor time, and that of an order as a ratio to an order of the smaller book. */

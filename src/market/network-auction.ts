@@ -5,7 +5,12 @@ import type { LimitOrder } from './call-auction.js';
 import { networkFlows, type NetworkFlows } from './network-flows.js';
 import type { PlacedOrders } from './network-margins.js';
 import { pairAlong } from './network-pairs.js';
-import { nodePrices, type NodePrice } from './network-prices.js';
+import {
+  nodePrices,
+  supportingPrices,
+  type NodePrice,
+  type SupportingPrices,
+} from './network-prices.js';
 import { networkTree, type NetworkNode, type NetworkTree } from './network.js';
 import type { PriceInterval } from './pricing.js';
 import type { Rationing } from './rationing.js';
@@ -91,10 +96,9 @@ export interface NetworkAuctionResult {
  * })
  */
 export function networkAuction(input: NetworkAuctionInput): NetworkAuctionResult {
-  const tree = networkTree(input.network);
-  const { rows, placed } = placeOrders(input, tree);
-  const flows = networkFlows(tree, placed, input.rationing ?? 'pro-rata');
-  const prices = nodePrices(tree, placed, flows, input.kThousandths);
+  const cleared = clearNetwork(input);
+  const { tree, rows, placed, flows } = cleared;
+  const prices = nodePrices(cleared.prices);
   const trades = pairAlong(tree, placed, flows).map(
     ({ bid, ask, quantity, feePerUnit }): NetworkTrade => ({
       bid: rows[bid]!,
@@ -121,6 +125,25 @@ export function networkAuction(input: NetworkAuctionInput): NetworkAuctionResult
     nodes: tree.ids.map((id, node) => ({ id, ...prices[node]! })).sort(byId),
     edges: edges.sort(byId),
   };
+}
+
+/** A cleared book by numbers of nodes and rows of orders. */
+export interface ClearedNetwork {
+  readonly tree: NetworkTree;
+  /** By id, a bid before an ask of the same id. */
+  readonly rows: readonly NetworkOrder[];
+  readonly placed: PlacedOrders;
+  readonly flows: NetworkFlows;
+  readonly prices: SupportingPrices;
+}
+
+/** The auction as far as the pairs. @throws RangeError as `networkAuction` does */
+export function clearNetwork(input: NetworkAuctionInput): ClearedNetwork {
+  const tree = networkTree(input.network);
+  const { rows, placed } = placeOrders(input, tree);
+  const flows = networkFlows(tree, placed, input.rationing ?? 'pro-rata');
+  const prices = supportingPrices(tree, placed, flows, input.kThousandths);
+  return { tree, rows, placed, flows, prices };
 }
 
 /** Who gets what of a trade's money, in micro-units; `paid` = `received` + `fees` + `rent`. */

@@ -27,7 +27,7 @@ export interface Pair {
 export function pairAlong(
   tree: NetworkTree,
   orders: PlacedOrders,
-  { filled }: NetworkFlows,
+  { filled }: Pick<NetworkFlows, 'filled'>,
 ): Pair[] {
   const place = placesOf(tree);
   const asks = new Queues(place.length, filled.length);

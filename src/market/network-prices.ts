@@ -21,12 +21,21 @@ export interface NodePrice {
 }
 
 /** By number of the node. */
-export function nodePrices(
+export interface SupportingPrices {
+  /** Also where nothing is traded. */
+  readonly price: Float64Array;
+  readonly lowest: Float64Array;
+  readonly highest: Float64Array;
+  /** 1 where something is traded within reach. */
+  readonly live: Int8Array;
+}
+
+export function supportingPrices(
   tree: NetworkTree,
   orders: PlacedOrders,
   flows: NetworkFlows,
   kThousandths: number,
-): NodePrice[] {
+): SupportingPrices {
   const gaps = gapsOf(tree, flows.flow);
   const bounds = ownBounds(tree, orders, flows.filled);
   spread(tree, gaps, bounds);
@@ -36,8 +45,12 @@ export function nodePrices(
     if (!Number.isFinite(low) || !Number.isFinite(high)) return Number.NaN;
     return uniformPrice({ pricing: 'clearing', kThousandths }, [low, high], [low, high]);
   });
-  const live = liveNodes(tree, flows.flow, orders, flows.filled);
-  completePrices(tree, gaps, bounds, price, live);
+  completePrices(tree, gaps, bounds, price);
+  return { price, lowest, highest, live: liveNodes(tree, flows, orders) };
+}
+
+/** What is said of each node: no price where nothing is traded. */
+export function nodePrices({ price, lowest, highest, live }: SupportingPrices): NodePrice[] {
   return Array.from(price, (one, node) =>
     live[node] === 1
       ? { price: one, interval: [lowest[node]!, highest[node]!] }
@@ -99,37 +112,34 @@ function spread({ parent }: NetworkTree, { above, below }: Gaps, { lowest, highe
 
 /** 1 for the nodes of every part of the network, cut where a wire carries nothing, that trades. */
 function liveNodes(
-  { parent, up, down }: NetworkTree,
-  flow: Float64Array,
+  tree: NetworkTree,
+  { flow, filled }: NetworkFlows,
   orders: PlacedOrders,
-  filled: Float64Array,
 ): Int8Array {
+  const { parent } = tree;
   const live = Int8Array.from(flow, (amount) => (amount === 0 ? 0 : 1));
   filled.forEach((amount, row) => {
     if (amount > 0) live[orders.node[row]!] = 1;
   });
-  const isCut = (node: number) => up[node] === 0 && down[node] === 0;
   for (let node = parent.length - 1; node > 0; node -= 1) {
-    if (live[node] === 1 && !isCut(node)) live[parent[node]!] = 1;
+    if (live[node] === 1 && !isCut(tree, node)) live[parent[node]!] = 1;
   }
   for (let node = 1; node < parent.length; node += 1) {
-    if (live[parent[node]!] === 1 && !isCut(node)) live[node] = 1;
+    if (live[parent[node]!] === 1 && !isCut(tree, node)) live[node] = 1;
   }
   return live;
+}
+
+function isCut({ up, down }: NetworkTree, node: number): boolean {
+  return up[node] === 0 && down[node] === 0;
 }
 
 /**
  * Where nothing bounds a node's price from one side or both, behind a wire that carries nothing in one
  * direction, it is its parent's, or the nearest to that which supports the result.
  */
-function completePrices(
-  tree: NetworkTree,
-  gaps: Gaps,
-  bounds: Bounds,
-  price: Float64Array,
-  live: Int8Array,
-): void {
-  if (!price.some((one, node) => live[node] === 1 && Number.isNaN(one))) return;
+function completePrices(tree: NetworkTree, gaps: Gaps, bounds: Bounds, price: Float64Array): void {
+  if (!price.some(Number.isNaN)) return;
   const { parent } = tree;
   const { above, below } = gaps;
   const lowest = bounds.lowest.map((low, node) =>
@@ -138,24 +148,22 @@ function completePrices(
   const highest = bounds.highest.map((high, node) =>
     Number.isNaN(price[node]!) ? high : price[node]!,
   );
-  // What anything in the branch below asks of a node; the part's first price stands in for a root's.
+  // What anything in the branch below asks of a node; a price from there stands in for a root's parent's.
   const known = Float64Array.from(price);
   for (let node = parent.length - 1; node > 0; node -= 1) {
     const at = parent[node]!;
     lowest[at] = Math.max(lowest[at]!, lowest[node]! - above[node]!);
     highest[at] = Math.min(highest[at]!, highest[node]! + below[node]!);
-    if (Number.isNaN(known[at]!) && above[node] !== Infinity) known[at] = known[node]!;
-    if (Number.isNaN(known[at]!) && below[node] !== Infinity) known[at] = known[node]!;
+    if (Number.isNaN(known[at]!) && !isCut(tree, node)) known[at] = known[node]!;
   }
   for (let node = 0; node < parent.length; node += 1) {
-    const at = parent[node]!;
-    const outside = node > 0 && live[at] === 1 ? price[at]! : Number.NaN;
+    const outside = node === 0 || isCut(tree, node) ? Number.NaN : price[parent[node]!]!;
     if (!Number.isNaN(outside)) {
       lowest[node] = Math.max(lowest[node]!, outside - below[node]!);
       highest[node] = Math.min(highest[node]!, outside + above[node]!);
     }
     if (!Number.isNaN(price[node]!)) continue;
-    const near = Number.isNaN(outside) ? known[node]! : outside;
+    const near = [outside, known[node]!].find((one) => !Number.isNaN(one)) ?? 0;
     price[node] = Math.max(lowest[node]!, Math.min(highest[node]!, near));
   }
 }

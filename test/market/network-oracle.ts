@@ -42,12 +42,25 @@ export function linearProgramWelfare({ bids, asks, network }: Book): number {
     balance.get(parent)!.push(`+ ${up} - ${down}`);
   });
   const rows = [...balance.values()].filter((row) => row.length > 0);
+  return maximum(
+    terms,
+    rows.map((row) => `${row.join(' ')} = 0`),
+    bounds,
+  );
+}
+
+/** The objective of a linear program with integer optimum. @param terms of the objective, signed */
+export function maximum(
+  terms: readonly string[],
+  rows: readonly string[],
+  bounds: readonly string[],
+): number {
   if (terms.length === 0 || rows.length === 0) return 0;
   const program = [
     'Maximize',
     ` obj: ${terms.join(' ')}`,
     'Subject To',
-    ...rows.map((row, index) => ` n${index}: ${row.join(' ')} = 0`),
+    ...rows.map((row, index) => ` r${index}: ${row}`),
     'Bounds',
     ...bounds.map((bound) => ` ${bound}`),
     'End',
