@@ -9,7 +9,17 @@ import { DeviceService } from './parties/device.service.js';
 import { JoiningService } from './parties/joining.service.js';
 import { CSV_COLUMNS, parseMemberCsv } from './parties/member-csv.js';
 import type { CsvFault } from './parties/member-csv.js';
-import type { IssuedSecret } from './parties/microgrid.js';
+import {
+  MECHANISMS,
+  PRICINGS,
+  RATIONINGS,
+  SHARING_KEYS,
+  type IssuedSecret,
+  type Mechanism,
+  type Pricing,
+  type Rationing,
+  type SharingKey,
+} from './parties/microgrid.js';
 import { mosquittoAcl, mosquittoPasswords } from './parties/mosquitto-files.js';
 import { PartiesService } from './parties/parties.service.js';
 import { instant, parse } from './parties/parse.js';
@@ -65,8 +75,12 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     help: `  --name NAME             shown to its people (default the id)
   --time-zone ZONE        IANA name (default UTC)
   --slot-minutes N        5, 15, 30 or 60 (default 15)
-  --mechanism M           metered or call-auction
-  --pricing P             clearing or mid-market
+  --mechanism M           ${MECHANISMS.join(', ')} (default metered)
+  --pricing P             ${PRICINGS.join(', ')}
+                          (default what the mechanism allows first)
+  --rationing R           ${RATIONINGS.join(', ')} (default pro-rata)
+  --sharing-key K         ${SHARING_KEYS.join(', ')} (default dynamic)
+  --sharing-price 0.00    per kWh, for sharing at a fixed price
   --grace-seconds N       how long after its end a slot waits for late readings (default 300)
   --grid-fee 0.00         per kWh between neighbors
   --credit-limit 0.00     that every wallet may owe`,
@@ -82,6 +96,9 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
       'slot-minutes': TEXT,
       mechanism: TEXT,
       pricing: TEXT,
+      rationing: TEXT,
+      'sharing-key': TEXT,
+      'sharing-price': TEXT,
       'grace-seconds': TEXT,
       'credit-limit': TEXT,
     },
@@ -98,7 +115,9 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
   meter                   id; on every line, unless the household has no meter yet
   role                    grid, generation or storage
   usable_wh               usable size of a battery, for storage only
-  feeder                  its feeder line in the network
+  feeder                  the node of the network that it hangs from
+  share_parts             its parts of a surplus under a static key, and share_rank, its turn
+                          under a cascade
   import_limit_w          of its connection, and export_limit_w
   active_from             slot border, RFC 3339 (default the start of the microgrid or the next slot)
   gateway                 the gateway that publishes for the meter
@@ -210,8 +229,12 @@ async function createMicrogrid(app: INestApplicationContext, given: Given): Prom
         currency: given.text('currency'),
         // The schema behind says which values there are.
         slotMinutes: number('slot-minutes') as 15 | undefined,
-        mechanism: given.optional('mechanism') as 'metered' | undefined,
-        pricing: given.optional('pricing') as 'clearing' | undefined,
+        mechanism: given.optional('mechanism') as Mechanism | undefined,
+        pricing: given.optional('pricing') as Pricing | undefined,
+        rationing: given.optional('rationing') as Rationing | undefined,
+        sharingKey: given.optional('sharing-key') as SharingKey | undefined,
+        sharingPriceMicroPerKwh:
+          given.optional('sharing-price') === undefined ? null : money('sharing-price'),
         graceSeconds: number('grace-seconds'),
         creditLimitMicro: money('credit-limit'),
         startsAt: given.text('starts-at'),

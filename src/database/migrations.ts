@@ -9,6 +9,7 @@ import { Feed0007 } from './migrations/0007-feed.js';
 import { Publication0010 } from './migrations/0010-publication.js';
 import { Manifest0011 } from './migrations/0011-manifest.js';
 import { Autopilot0014 } from './migrations/0014-autopilot.js';
+import { MarketRules0015 } from './migrations/0015-market-rules.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Publication0010,
   Manifest0011,
   Autopilot0014,
+  MarketRules0015,
 ];

@@ -97,11 +97,12 @@ const INSERT_GATEWAYS = `
 INSERT INTO gateway (microgrid_id, gateway_id) SELECT $1, unnest($2::text[])`;
 
 const INSERT_HOUSEHOLDS = `
-INSERT INTO household (microgrid_id, household_id, alias, feeder, import_limit_w, export_limit_w,
-  credit_limit_micro, active_from)
-SELECT $1, "householdId", alias, feeder, "importLimitW", "exportLimitW", "creditLimitMicro",
-  "activeFrom"
+INSERT INTO household (microgrid_id, household_id, alias, feeder, share_parts, share_rank,
+  import_limit_w, export_limit_w, credit_limit_micro, active_from)
+SELECT $1, "householdId", alias, feeder, "shareParts", "shareRank", "importLimitW", "exportLimitW",
+  "creditLimitMicro", "activeFrom"
 FROM jsonb_to_recordset($2::jsonb) AS one ("householdId" text, alias text, feeder text,
+  "shareParts" integer, "shareRank" integer,
   "importLimitW" integer, "exportLimitW" integer, "creditLimitMicro" bigint,
   "activeFrom" timestamptz)`;
 

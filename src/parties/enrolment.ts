@@ -32,6 +32,8 @@ export const MEMBER = z.strictObject({
   household: ident,
   alias: ALIAS.nullish(),
   feeder: z.string().trim().min(1).max(60).nullish(),
+  shareParts: z.int().min(0).max(1_000_000).nullish(),
+  shareRank: z.int().min(0).max(1000).nullish(),
   importLimitW: WATTS.nullish(),
   exportLimitW: WATTS.nullish(),
   creditLimitMicro: nonNegative.nullish(),
@@ -144,7 +146,15 @@ function existingFaults(
     const detail = `${member.household} is enrolled already and no further meter is given`;
     return [{ field: 'household', detail }];
   }
-  const settings = ['alias', 'feeder', 'importLimitW', 'exportLimitW', 'creditLimitMicro'] as const;
+  const settings = [
+    'alias',
+    'feeder',
+    'shareParts',
+    'shareRank',
+    'importLimitW',
+    'exportLimitW',
+    'creditLimitMicro',
+  ] as const;
   return settings
     .filter((field) => member[field] !== undefined && member[field] !== null)
     .map((field) => ({
@@ -225,6 +235,8 @@ export function enrolmentRows(request: Enrolment, enrolled: Enrolled): Enrolment
       householdId: one.household,
       alias: one.alias ?? one.household,
       feeder: one.feeder ?? null,
+      shareParts: one.shareParts ?? 1,
+      shareRank: one.shareRank ?? 0,
       importLimitW: one.importLimitW ?? null,
       exportLimitW: one.exportLimitW ?? null,
       creditLimitMicro: one.creditLimitMicro ?? 0,
@@ -288,6 +300,15 @@ export function enrolmentDrafts(rows: EnrolmentRows, now: Instant, by: string): 
 }
 
 function householdFacts(household: EnrolmentRows['households'][number]): JsonObject {
-  const { activeFrom, importLimitW, exportLimitW, creditLimitMicro } = household;
-  return { activeFrom, importLimitW, exportLimitW, creditLimitMicro };
+  const { activeFrom, feeder, shareParts, shareRank } = household;
+  const { importLimitW, exportLimitW, creditLimitMicro } = household;
+  return {
+    activeFrom,
+    feeder,
+    shareParts,
+    shareRank,
+    importLimitW,
+    exportLimitW,
+    creditLimitMicro,
+  };
 }

@@ -4,7 +4,16 @@ import { z } from 'zod';
 import type { Instant, SlotMinutes } from '../units/slot.js';
 import { isSlotBorder, parseInstant } from '../units/slot.js';
 import type { EnrolmentDraft } from './enrolment-journal.js';
-import type { Microgrid, TariffBand } from './microgrid.js';
+import {
+  MECHANISMS,
+  PRICINGS,
+  RATIONINGS,
+  SHARING_KEYS,
+  type Mechanism,
+  type Microgrid,
+  type Pricing,
+  type TariffBand,
+} from './microgrid.js';
 import { ident, instant, nonNegative } from './parse.js';
 import { isTimeZone } from './tariff.js';
 
@@ -35,6 +44,14 @@ const BANDS = z
 export const TARIFF = z.strictObject({ validFrom: instant, bands: BANDS });
 export type TariffRequest = z.input<typeof TARIFF>;
 
+/** Which prices each mechanism can make; the first is its default. */
+const PRICINGS_OF: Readonly<Record<Mechanism, readonly Pricing[]>> = {
+  metered: ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
+  'call-auction': ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
+  continuous: ['pay-as-bid'],
+  sharing: ['mid-market', 'supply-demand-ratio', 'fixed'],
+};
+
 const SLOT_MINUTES = z.literal([5, 15, 30, 60], 'must be 5, 15, 30 or 60');
 
 export const FOUNDING = z
@@ -47,9 +64,12 @@ export const FOUNDING = z
       .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin'),
     currency: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as EUR'),
     slotMinutes: SLOT_MINUTES.default(15),
-    mechanism: z.enum(['metered', 'call-auction']).default('metered'),
-    pricing: z.enum(['clearing', 'mid-market']).default('clearing'),
+    mechanism: z.enum(MECHANISMS).default('metered'),
+    pricing: z.enum(PRICINGS).optional(),
     priceKThousandths: z.int().min(0).max(1000).default(500),
+    rationing: z.enum(RATIONINGS).default('pro-rata'),
+    sharingKey: z.enum(SHARING_KEYS).default('dynamic'),
+    sharingPriceMicroPerKwh: nonNegative.nullable().default(null),
     graceSeconds: z.int().min(0).max(86_400).default(300),
     gateClosureSeconds: z.int().min(0).max(86_400).default(0),
     correctionDays: z.int().min(0).max(366).default(14),
@@ -57,6 +77,18 @@ export const FOUNDING = z
     creditLimitMicro: nonNegative.default(0),
     startsAt: instant,
     tariff: z.strictObject({ bands: BANDS }),
+  })
+  .transform((one) => ({ ...one, pricing: one.pricing ?? PRICINGS_OF[one.mechanism][0]! }))
+  .refine(({ mechanism, pricing }) => PRICINGS_OF[mechanism].includes(pricing), {
+    path: ['pricing'],
+    error: ({ input }) => {
+      const { mechanism } = input as { mechanism: Mechanism };
+      return `must be ${PRICINGS_OF[mechanism].join(', or ')} under ${mechanism}`;
+    },
+  })
+  .refine((one) => (one.pricing === 'fixed') === (one.sharingPriceMicroPerKwh !== null), {
+    path: ['sharingPriceMicroPerKwh'],
+    message: 'belongs to pricing fixed, and to no other',
   })
   .refine((one) => isSlotBorder(parseInstant(one.startsAt), one.slotMinutes), {
     path: ['startsAt'],

@@ -12,6 +12,8 @@ export const CSV_COLUMNS = [
   'role',
   'usable_wh',
   'feeder',
+  'share_parts',
+  'share_rank',
   'import_limit_w',
   'export_limit_w',
   'active_from',
@@ -138,16 +140,20 @@ const COLUMN_OF: Readonly<Record<string, CsvColumn>> = {
   role: 'role',
   usableWh: 'usable_wh',
   feeder: 'feeder',
+  shareParts: 'share_parts',
+  shareRank: 'share_rank',
   importLimitW: 'import_limit_w',
   exportLimitW: 'export_limit_w',
   activeFrom: 'active_from',
   gateway: 'gateway',
 };
 
+type WholeColumn = 'usable_wh' | 'share_parts' | 'share_rank' | 'import_limit_w' | 'export_limit_w';
+
 /** The member of one line with its one meter, or null when the line is wrong. */
 function parseRow({ line, cells }: Row): { member: Member | null; faults: CsvFault[] } {
   const faults: CsvFault[] = [];
-  const whole = (column: 'usable_wh' | 'import_limit_w' | 'export_limit_w'): number | null => {
+  const whole = (column: WholeColumn): number | null => {
     const cell = cells[column];
     if (cell === undefined) return null;
     if (/^\d{1,15}$/.test(cell)) return Number(cell);
@@ -168,6 +174,8 @@ function parseRow({ line, cells }: Row): { member: Member | null; faults: CsvFau
     household: cells.household ?? '',
     alias: of('alias'),
     feeder: of('feeder'),
+    shareParts: whole('share_parts'),
+    shareRank: whole('share_rank'),
     importLimitW: whole('import_limit_w'),
     exportLimitW: whole('export_limit_w'),
     activeFrom: of('active_from'),
@@ -188,7 +196,15 @@ function placed(member: Member, line: number): PlacedMember {
 /** A further line of a household: what it says of the household again must be the same. */
 function addRow(known: PlacedMember, further: Member, line: number): CsvFault[] {
   const faults: CsvFault[] = [];
-  const fields = ['alias', 'feeder', 'importLimitW', 'exportLimitW', 'activeFrom'] as const;
+  const fields = [
+    'alias',
+    'feeder',
+    'shareParts',
+    'shareRank',
+    'importLimitW',
+    'exportLimitW',
+    'activeFrom',
+  ] as const;
   for (const field of fields) {
     const said = further[field] ?? null;
     if (said === null || said === known.member[field]) continue;

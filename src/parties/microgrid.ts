@@ -2,8 +2,22 @@
 
 import type { Instant, SlotMinutes } from '../units/slot.js';
 
-export type Mechanism = 'metered' | 'call-auction';
-export type Pricing = 'clearing' | 'mid-market';
+export const MECHANISMS = ['metered', 'call-auction', 'continuous', 'sharing'] as const;
+export type Mechanism = (typeof MECHANISMS)[number];
+export const PRICINGS = [
+  'clearing',
+  'mid-market',
+  'supply-demand-ratio',
+  'pay-as-bid',
+  'fixed',
+] as const;
+export type Pricing = (typeof PRICINGS)[number];
+export const RATIONINGS = ['time', 'pro-rata', 'max-min'] as const;
+/** How the orders at the margin share what is left for them. */
+export type Rationing = (typeof RATIONINGS)[number];
+export const SHARING_KEYS = ['static', 'dynamic', 'hybrid', 'cascade'] as const;
+/** How a surplus is divided under `sharing`. */
+export type SharingKey = (typeof SHARING_KEYS)[number];
 export type MeterRole = 'grid' | 'generation' | 'storage';
 
 /** One street, island or campus that settles among itself. */
@@ -19,6 +33,10 @@ export interface Microgrid {
   pricing: Pricing;
   /** Where in the competitive interval the price lies: 0 the seller's end, 1000 the buyer's. */
   priceKThousandths: number;
+  rationing: Rationing;
+  sharingKey: SharingKey;
+  /** The price under `sharing` with pricing `fixed`; null otherwise. */
+  sharingPriceMicroPerKwh: number | null;
   graceSeconds: number;
   gateClosureSeconds: number;
   correctionDays: number;
@@ -34,7 +52,12 @@ export interface Household {
   householdId: string;
   /** What the neighbors see. */
   alias: string;
+  /** The node of the network that it hangs from; the root where there is no such node. */
   feeder: string | null;
+  /** Its parts of a surplus under a static key. */
+  shareParts: number;
+  /** Its turn under a cascade: lower ranks are served first. */
+  shareRank: number;
   importLimitW: number | null;
   exportLimitW: number | null;
   creditLimitMicro: number;
@@ -71,6 +94,24 @@ export interface TariffBand extends Tariff {
 export interface TariffVersion {
   validFrom: Instant;
   bands: TariffBand[];
+}
+
+/** A node of the network below the substation, and the edge up to its parent. */
+export interface NetworkNode {
+  node: string;
+  /** Null for the root, which has no edge. */
+  parent: string | null;
+  /** Taken from every kWh between neighbors that crosses the edge. */
+  feeMicroPerKwh: number;
+  /** What trades may carry towards the root and away from it; null is no limit. */
+  capacityUpW: number | null;
+  capacityDownW: number | null;
+}
+
+/** Holds from `validFrom` until the next version. */
+export interface NetworkVersion {
+  validFrom: Instant;
+  nodes: NetworkNode[];
 }
 
 /** A secret shown once: for a meter, a gateway, a household's device, or the service itself. */

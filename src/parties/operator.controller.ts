@@ -13,6 +13,7 @@ import type { FoundingRequest, TariffRequest } from './founding.js';
 import { JoiningService } from './joining.service.js';
 import { MarketClockService } from './market-clock.service.js';
 import type { Microgrid } from './microgrid.js';
+import { NETWORK, type NetworkRequest } from './network.js';
 import { bodyOf } from './openapi.js';
 import { pageOf, parsePage } from './page.js';
 import { instant, parse } from './parse.js';
@@ -117,6 +118,28 @@ export class OperatorController {
   @ApiOperation({ summary: 'All versions of the tariff, in order.' })
   async tariffs(@Param('microgrid') microgridId: string) {
     const items = await this.parties.tariffsBetween(this.database, microgridId, FIRST, LAST);
+    return { items, next: null };
+  }
+
+  @Post(':microgrid/networks')
+  @Allow('operator.write')
+  @ApiOperation({ summary: 'The wires from a coming slot on: a tree with fees and capacities.' })
+  @ApiBody(bodyOf(NETWORK))
+  async addNetwork(
+    @Param('microgrid') microgridId: string,
+    @Body() body: NetworkRequest,
+    @CurrentCaller() caller: Caller,
+  ) {
+    return this.database.transaction((sql) =>
+      this.parties.addNetwork(sql, microgridId, body, caller.personId),
+    );
+  }
+
+  @Get(':microgrid/networks')
+  @Allow('operator.read')
+  @ApiOperation({ summary: 'All versions of the network, in order.' })
+  async networks(@Param('microgrid') microgridId: string) {
+    const items = await this.parties.networksBetween(this.database, microgridId, FIRST, LAST);
     return { items, next: null };
   }
 

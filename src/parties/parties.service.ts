@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../database/database.service.js';
 import type { Sql } from '../database/database.service.js';
+import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import { isSlotBorder, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
@@ -17,11 +18,14 @@ import type {
   IssuedSecret,
   Meter,
   Microgrid,
+  NetworkNode,
+  NetworkVersion,
   Tariff,
   TariffBand,
   TariffVersion,
 } from './microgrid.js';
 import { alreadyTaken, insertMembers, readEnrolled } from './enrolment.store.js';
+import { NETWORK, networkDraft, networkRuleFault, type NetworkRequest } from './network.js';
 import { parse } from './parse.js';
 import * as store from './parties.store.js';
 import * as sessions from './session.store.js';
@@ -146,6 +150,9 @@ export class PartiesService {
       microgrid.mechanism,
       microgrid.pricing,
       microgrid.priceKThousandths,
+      microgrid.rationing,
+      microgrid.sharingKey,
+      microgrid.sharingPriceMicroPerKwh,
       microgrid.graceSeconds,
       microgrid.gateClosureSeconds,
       microgrid.correctionDays,
@@ -181,6 +188,53 @@ export class PartiesService {
     await this.journal.append(sql, microgridId, [
       tariffDraft(version.validFrom, version.bands, now),
     ]);
+    return version;
+  }
+
+  /** The versions of the network that hold somewhere in [from, to], in order; `networkIn` picks. */
+  async networksBetween(
+    sql: Sql,
+    microgridId: string,
+    from: Instant,
+    to: Instant,
+  ): Promise<NetworkVersion[]> {
+    const rows = await sql.query<NetworkNode & { validFrom: Instant }>(store.NETWORK_VERSIONS, [
+      microgridId,
+      from,
+      to,
+    ]);
+    return [...groupBy(rows, ({ validFrom }) => validFrom)].map(([validFrom, nodes]) => ({
+      validFrom,
+      nodes: nodes.map(({ validFrom: _, ...node }) => node),
+    }));
+  }
+
+  /**
+   * A version of the network that begins at a slot border not before the market's time.
+   * @throws Problem 409 when it would be retroactive, one begins then already, or the mechanism
+   *   knows no network
+   */
+  async addNetwork(
+    sql: Sql,
+    microgridId: string,
+    request: NetworkRequest,
+    by: string,
+  ): Promise<NetworkVersion> {
+    const version = parse(NETWORK, request);
+    const microgrid = await this.lockMicrogrid(sql, microgridId);
+    const now = await this.clock.now(sql);
+    const fault = networkRuleFault(microgrid) ?? tariffFault(version.validFrom, microgrid, now);
+    if (fault) throw new Problem(409, 'network_not_possible', fault);
+    const inserted = await sql.query(store.INSERT_NETWORK, [
+      microgridId,
+      version.validFrom,
+      JSON.stringify(version.nodes),
+    ]);
+    if (inserted.length === 0) {
+      const { validFrom } = version;
+      throw alreadyTaken(`A network begins at ${validFrom} already. Choose another slot border.`);
+    }
+    await this.journal.append(sql, microgridId, [networkDraft(version, now, by)]);
     return version;
   }
 

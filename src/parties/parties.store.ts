@@ -3,6 +3,7 @@
 export const MICROGRID_COLUMNS = `
   microgrid_id AS "microgridId", name, time_zone AS "timeZone", currency,
   slot_minutes AS "slotMinutes", mechanism, pricing, price_k_thousandths AS "priceKThousandths",
+  rationing, sharing_key AS "sharingKey", sharing_price_micro_per_kwh AS "sharingPriceMicroPerKwh",
   grace_seconds AS "graceSeconds", gate_closure_seconds AS "gateClosureSeconds",
   correction_days AS "correctionDays", unexplained_tolerance_wh AS "unexplainedToleranceWh",
   credit_limit_micro AS "creditLimitMicro", starts_at AS "startsAt"`;
@@ -17,14 +18,14 @@ SELECT ${MICROGRID_COLUMNS} FROM microgrid WHERE microgrid_id = $1 FOR NO KEY UP
 
 export const INSERT_MICROGRID = `
 INSERT INTO microgrid (microgrid_id, name, time_zone, currency, slot_minutes, mechanism, pricing,
-  price_k_thousandths, grace_seconds, gate_closure_seconds, correction_days,
-  unexplained_tolerance_wh, credit_limit_micro, starts_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  price_k_thousandths, rationing, sharing_key, sharing_price_micro_per_kwh, grace_seconds,
+  gate_closure_seconds, correction_days, unexplained_tolerance_wh, credit_limit_micro, starts_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 ON CONFLICT (microgrid_id) DO NOTHING RETURNING microgrid_id`;
 
 const HOUSEHOLD_COLUMNS = `
   microgrid_id AS "microgridId", household_id AS "householdId", alias, feeder,
-  import_limit_w AS "importLimitW", export_limit_w AS "exportLimitW",
+  share_parts AS "shareParts", share_rank AS "shareRank", import_limit_w AS "importLimitW", export_limit_w AS "exportLimitW",
   credit_limit_micro AS "creditLimitMicro", active_from AS "activeFrom",
   active_until AS "activeUntil"`;
 
@@ -55,6 +56,25 @@ ORDER BY meter_id COLLATE "C"`;
 export const METERS_OF_HOUSEHOLDS = `
 SELECT ${METER_COLUMNS} FROM meter
 WHERE microgrid_id = $1 AND household_id = ANY($2) ORDER BY meter_id COLLATE "C"`;
+
+// The versions in force in [$2, $3]: the last that began by $2 and all that begin until $3.
+export const NETWORK_VERSIONS = `
+SELECT valid_from AS "validFrom", node_id AS node, parent_id AS parent,
+  fee_micro_per_kwh AS "feeMicroPerKwh", capacity_up_w AS "capacityUpW",
+  capacity_down_w AS "capacityDownW"
+FROM network_node
+WHERE microgrid_id = $1 AND valid_from <= $3 AND valid_from >= coalesce(
+  (SELECT max(valid_from) FROM network_node WHERE microgrid_id = $1 AND valid_from <= $2), $2)
+ORDER BY valid_from, node_id COLLATE "C"`;
+
+export const INSERT_NETWORK = `
+INSERT INTO network_node (microgrid_id, valid_from, node_id, parent_id, fee_micro_per_kwh,
+  capacity_up_w, capacity_down_w)
+SELECT $1, $2, node, parent, "feeMicroPerKwh", "capacityUpW", "capacityDownW"
+FROM jsonb_to_recordset($3::jsonb) AS one (node text, parent text, "feeMicroPerKwh" bigint,
+  "capacityUpW" integer, "capacityDownW" integer)
+WHERE NOT EXISTS (SELECT FROM network_node WHERE microgrid_id = $1 AND valid_from = $2)
+RETURNING node_id`;
 
 // The version in force at $2 and all that begin before $3; before the first version, the first.
 export const TARIFF_VERSIONS = `

@@ -70,6 +70,7 @@ export class History {
       gateway: members.gatewayRows(),
       meter: members.meterRows(),
       tariff: members.tariffRows(),
+      networkNode: members.networkRows(),
       standingOrder: members.standingOrderRows(),
       tradedSlot: slots.states.tradedSlotRows(),
       slot: slots.states.slotRows(),

@@ -1,6 +1,7 @@
 import type { RecordBody } from '../ledger/record.js';
 import { registersFor, type Register } from '../metering/reading.js';
-import type { MeterRole, Microgrid, TariffVersion } from '../parties/microgrid.js';
+import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
+import { networkIn } from '../parties/network.js';
 import { tariffIn } from '../parties/tariff.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
@@ -20,6 +21,10 @@ interface Active {
 }
 
 interface Member extends Active {
+  /** These three stand in no record that was made before there were networks and sharing. */
+  feeder?: string | null;
+  shareParts?: number;
+  shareRank?: number;
   importLimitW: number | null;
   exportLimitW: number | null;
   creditLimitMicro: number;
@@ -42,6 +47,7 @@ interface StandingLimits {
 export class Members {
   microgrid: Microgrid | null = null;
   private readonly tariffs: TariffVersion[] = [];
+  private readonly networks: NetworkVersion[] = [];
   private readonly households = new Map<string, Member>();
   private readonly meters = new Map<string, EnrolledMeter>();
   private readonly metersOf = new Map<string, string[]>();
@@ -63,6 +69,10 @@ export class Members {
       };
     }
     if (kind === 'operator-action' && facts['action'] === 'moved-out') this.moveOut(facts);
+    if (kind === 'operator-action' && facts['action'] === 'network') {
+      this.networks.push(facts as NetworkVersion & JsonObject);
+      this.networks.sort((a, b) => parseInstant(a.validFrom) - parseInstant(b.validFrom));
+    }
     if (kind === 'enrolment' && !('action' in facts)) this.enrol(facts);
     if (kind === 'order' && facts['action'] === 'limits') {
       const { household, ...limits } = facts as JsonObject & StandingLimits & { household: string };
@@ -72,6 +82,10 @@ export class Members {
 
   tariffAt(slot: Instant) {
     return tariffIn(this.tariffs, this.microgrid?.timeZone ?? 'UTC', slot);
+  }
+
+  networkAt(slot: Instant): NetworkVersion | null {
+    return networkIn(this.networks, slot);
   }
 
   /** Terms of a wallet; null where there is no such household. */
@@ -138,6 +152,9 @@ export class Members {
         mechanism: microgrid.mechanism,
         pricing: microgrid.pricing,
         price_k_thousandths: microgrid.priceKThousandths,
+        rationing: microgrid.rationing,
+        sharing_key: microgrid.sharingKey,
+        sharing_price_micro_per_kwh: microgrid.sharingPriceMicroPerKwh,
         grace_seconds: microgrid.graceSeconds,
         gate_closure_seconds: microgrid.gateClosureSeconds,
         correction_days: microgrid.correctionDays,
@@ -151,6 +168,9 @@ export class Members {
   householdRows(): Row[] {
     return [...this.households].map(([id, member]) => ({
       household_id: id,
+      feeder: member.feeder,
+      share_parts: member.shareParts,
+      share_rank: member.shareRank,
       import_limit_w: member.importLimitW,
       export_limit_w: member.exportLimitW,
       credit_limit_micro: member.creditLimitMicro,
@@ -187,6 +207,19 @@ export class Members {
     );
   }
 
+  networkRows(): Row[] {
+    return this.networks.flatMap(({ validFrom, nodes }) =>
+      nodes.map((node) => ({
+        valid_from: validFrom,
+        node_id: node.node,
+        parent_id: node.parent,
+        fee_micro_per_kwh: node.feeMicroPerKwh,
+        capacity_up_w: node.capacityUpW,
+        capacity_down_w: node.capacityDownW,
+      })),
+    );
+  }
+
   standingOrderRows(): Row[] {
     return [...this.limits].flatMap(([household, held]) =>
       held.map((limits) => ({
@@ -208,10 +241,14 @@ export class Members {
     for (const gateway of gateways ?? []) this.gateways.add(gateway);
     if (household === undefined) return;
     if ('activeFrom' in facts) {
-      const { activeFrom, importLimitW, exportLimitW, creditLimitMicro } = facts as JsonObject &
-        Member;
+      const enrolled = facts as JsonObject & Member;
+      const { feeder, shareParts, shareRank } = enrolled;
+      const { activeFrom, importLimitW, exportLimitW, creditLimitMicro } = enrolled;
       this.households.set(household, {
         ...activeSince(activeFrom),
+        ...(feeder === undefined ? {} : { feeder }),
+        ...(shareParts === undefined ? {} : { shareParts }),
+        ...(shareRank === undefined ? {} : { shareRank }),
         importLimitW,
         exportLimitW,
         creditLimitMicro,

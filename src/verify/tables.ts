@@ -58,11 +58,12 @@ export const TABLES_AT_END = {
   household: {
     table: 'household',
     key: ['household_id'],
-    uncovered: { alias: PERSONAL, feeder: 'describes the wiring; no settlement rests on it' },
+    uncovered: { alias: PERSONAL },
   },
   gateway: { table: 'gateway', key: ['gateway_id'], uncovered: {} },
   meter: { table: 'meter', key: ['meter_id'], uncovered: {} },
   tariff: { table: 'tariff', key: ['valid_from', 'from_minute'], uncovered: {} },
+  networkNode: { table: 'network_node', key: ['valid_from', 'node_id'], uncovered: {} },
   standingOrder: {
     table: 'standing_order',
     key: ['household_id', 'valid_from'],
