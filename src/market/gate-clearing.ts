@@ -68,6 +68,7 @@ export function clearOrders(input: GateInput): ClearedGate {
       energyWh: quantity,
       buyerPriceMicroPerKwh: price + tariff.gridFeeMicroPerKwh,
       sellerPriceMicroPerKwh: price,
+      congestionMicroPerKwh: 0,
       firm: byId.get(bid.id)!.delivery === 'firm' && byId.get(ask.id)!.delivery === 'firm',
     })),
     input.coverMicro,

@@ -1,11 +1,12 @@
 import { SYSTEM, walletOf, type AccountTerms } from '../ledger/accounts.js';
 import { transferId, type RecordDraft, type TransferDraft } from '../ledger/record.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
+import type { JsonObject } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
 import type { Instant } from '../units/slot.js';
 import { tradeCostMicro, type ClearedGate } from './gate-clearing.js';
 import type { OrderRequest } from './order.js';
-import { numberTrades, type Trade } from './trade.js';
+import { numberTrades, type MatchedTrade, type Trade } from './trade.js';
 
 /** What the market writes into the journal, and the money that it holds in wallets meanwhile. */
 
@@ -86,11 +87,17 @@ export function gateRecord(
         buyerPriceMicroPerKwh: trade.buyerPriceMicroPerKwh,
         sellerPriceMicroPerKwh: trade.sellerPriceMicroPerKwh,
         firm: trade.firm,
+        ...congestionFacts(trade),
       })),
     },
     transfers,
   };
   return { draft, trades };
+}
+
+/** Only where wires were full: most trades of most streets pay no such rent. */
+export function congestionFacts({ congestionMicroPerKwh }: MatchedTrade): JsonObject {
+  return congestionMicroPerKwh === 0 ? {} : { congestionMicroPerKwh };
 }
 
 /** The record of new limits; `sequence` is the one it will get, which tells changes of a slot apart. */

@@ -273,6 +273,7 @@ async function insertTrades(
     trades.map((trade) => trade.energyWh),
     trades.map((trade) => trade.buyerPriceMicroPerKwh),
     trades.map((trade) => trade.sellerPriceMicroPerKwh),
+    trades.map((trade) => trade.congestionMicroPerKwh),
     trades.map((trade) => trade.firm),
     trades.map((trade) => trade.holdId),
     trades.map((trade) => trade.sequence),

@@ -70,7 +70,8 @@ export const TRADED_SLOT = `
 
 /** A gate that was cleared, read back from the trades it made. */
 export const GATE = `
-  SELECT gate_sequence AS sequence, max(seller_price_micro_per_kwh) AS "clearingPrice",
+  SELECT gate_sequence AS sequence, CASE WHEN min(seller_price_micro_per_kwh) = max(seller_price_micro_per_kwh)
+      THEN max(seller_price_micro_per_kwh) END AS "clearingPrice",
     coalesce(sum(energy_wh), 0)::bigint AS "tradedWh"
   FROM traded_slot LEFT JOIN trade ON trade.microgrid_id = traded_slot.microgrid_id
     AND trade.slot_start = traded_slot.slot_start AND trade.revision = 0
@@ -89,17 +90,18 @@ export const COUNT_REVISION = `
 
 export const INSERT_TRADES = `
   INSERT INTO trade (microgrid_id, slot_start, revision, number, trade_id, buyer_id, seller_id,
-    bid_id, ask_id, energy_wh, buyer_price_micro_per_kwh, seller_price_micro_per_kwh, firm, hold_id,
-    sequence)
+    bid_id, ask_id, energy_wh, buyer_price_micro_per_kwh, seller_price_micro_per_kwh,
+    congestion_micro_per_kwh, firm, hold_id, sequence)
   SELECT $1, $2, $3, * FROM unnest($4::integer[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::boolean[], $14::text[],
-    $15::bigint[])`;
+    $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::boolean[],
+    $15::text[], $16::bigint[])`;
 
 const TRADE = `
   number, trade.revision, trade_id AS "tradeId", buyer_id AS buyer, seller_id AS seller,
   bid_id AS "bidId", ask_id AS "askId", energy_wh AS "energyWh",
   buyer_price_micro_per_kwh AS "buyerPriceMicroPerKwh",
-  seller_price_micro_per_kwh AS "sellerPriceMicroPerKwh", firm, hold_id AS "holdId", sequence`;
+  seller_price_micro_per_kwh AS "sellerPriceMicroPerKwh",
+  congestion_micro_per_kwh AS "congestionMicroPerKwh", firm, hold_id AS "holdId", sequence`;
 
 export const TRADES_OF_SLOT = `
   SELECT ${TRADE}

@@ -80,6 +80,7 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
     energyWh: quantity,
     buyerPriceMicroPerKwh: price + tariff.gridFeeMicroPerKwh,
     sellerPriceMicroPerKwh: price,
+    congestionMicroPerKwh: 0,
     firm: false,
   }));
   return {

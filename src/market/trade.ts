@@ -13,6 +13,8 @@ export interface MatchedTrade {
   /** Includes the grid fee on neighbor trades; the seller's price does not. */
   readonly buyerPriceMicroPerKwh: number;
   readonly sellerPriceMicroPerKwh: number;
+  /** Of the difference between the prices, the rent for full wires between the two; the rest is fees. */
+  readonly congestionMicroPerKwh: number;
   /** Firm trades settle in full, the others exactly the energy that was delivered. */
   readonly firm: boolean;
 }

@@ -2,7 +2,7 @@ import { meteredMarket } from '../market/metered-market.js';
 import { numberTrades, type Trade } from '../market/trade.js';
 import type { PriceInterval } from '../market/pricing.js';
 import type { MeasurementQuality } from '../metering/measurement.js';
-import type { Pricing } from '../parties/microgrid.js';
+import type { Mechanism, Pricing } from '../parties/microgrid.js';
 import { costMicro } from '../units/money.js';
 import type { Instant } from '../units/slot.js';
 import {
@@ -29,7 +29,7 @@ export interface SlotTerms {
   slot: Instant;
   slotEnd: Instant;
   currency: string;
-  mechanism: 'metered' | 'call-auction';
+  mechanism: Mechanism;
   pricing: Pricing;
   kThousandths: number;
   tariff: {
@@ -100,6 +100,8 @@ export interface SettledTrade extends Trade {
   costMicro: number;
   /** What the seller receives. */
   proceedsMicro: number;
+  /** Of the difference, what goes to `congestion-rent`; the rest goes to `grid-fees`. */
+  congestionMicro: number;
 }
 
 export interface SettledHousehold {
@@ -188,12 +190,17 @@ function settleTrade(
     seller !== undefined && buyer !== undefined && (trade.firm || isBetterThan(tariff, trade));
   const claimed = present ? neighborClaim(seller, buyer, trade.energyWh) : [];
   const settledWh = present && trade.firm ? trade.energyWh : sumWh(claimed);
+  const paidMicro = costMicro(settledWh, trade.buyerPriceMicroPerKwh);
+  const proceedsMicro = costMicro(settledWh, trade.sellerPriceMicroPerKwh);
+  const rentMicro = costMicro(settledWh, trade.congestionMicroPerKwh);
   return {
     ...trade,
     settledWh,
     claimed,
-    costMicro: costMicro(settledWh, trade.buyerPriceMicroPerKwh),
-    proceedsMicro: costMicro(settledWh, trade.sellerPriceMicroPerKwh),
+    costMicro: paidMicro,
+    proceedsMicro,
+    // Each was rounded on its own; what is handed on is what was paid.
+    congestionMicro: Math.min(rentMicro, Math.max(paidMicro - proceedsMicro, 0)),
   };
 }
 

@@ -122,6 +122,7 @@ const TRADE_CODES = new Set([
   'neighbor-claim',
   'trade',
   'grid-fee',
+  'congestion-rent',
   'trade-hold',
 ]);
 

@@ -10,6 +10,7 @@ import {
   type Token,
 } from '../ledger/accounts.js';
 import type { RecordDraft, TransferDraft } from '../ledger/record.js';
+import { congestionFacts } from '../market/market-records.js';
 import type { MeterSlot } from '../metering/measurement.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
@@ -174,6 +175,7 @@ export function tradeFacts(terms: SlotTerms, trade: SettledTrade): JsonObject {
     proceedsMicro: trade.proceedsMicro,
     firm: trade.firm,
     hold: trade.holdId,
+    ...congestionFacts(trade),
   };
 }
 
@@ -191,11 +193,12 @@ export function tradeTokens({ buyer, seller, claimed }: SettledTrade): TransferD
 /** A trade made ahead settles its hold and frees the rest; one made at close is paid directly. */
 export function tradeMoney(terms: SlotTerms, trade: SettledTrade): TransferDraft[] {
   const { currency } = terms;
-  const feeMicro = trade.costMicro - trade.proceedsMicro;
+  const feeMicro = trade.costMicro - trade.proceedsMicro - trade.congestionMicro;
   const payer = trade.holdId === null ? walletOf(trade.buyer) : SYSTEM.market;
   const paid = [
     line(payer, walletOf(trade.seller), currency, trade.proceedsMicro, 'trade'),
     line(payer, SYSTEM.gridFees, currency, feeMicro, 'grid-fee'),
+    line(payer, SYSTEM.congestionRent, currency, trade.congestionMicro, 'congestion-rent'),
   ].filter(({ amount }) => amount > 0);
   if (trade.holdId === null) return paid;
   const hold = line(walletOf(trade.buyer), SYSTEM.market, currency, trade.costMicro, 'trade-hold');

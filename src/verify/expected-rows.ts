@@ -123,6 +123,7 @@ function tradeRow(trade: JsonObject, sequence: number): Row {
     energy_wh: trade['energyWh'],
     buyer_price_micro_per_kwh: trade['buyerPriceMicroPerKwh'],
     seller_price_micro_per_kwh: trade['sellerPriceMicroPerKwh'],
+    congestion_micro_per_kwh: trade['congestionMicroPerKwh'] ?? 0,
     firm: trade['firm'],
     hold_id: trade['hold'],
     sequence,

@@ -168,13 +168,20 @@ export class OrderBook {
   }
 }
 
+type TradeFacts = Omit<Trade, 'congestionMicroPerKwh'> & {
+  trade: string;
+  bid: string;
+  ask: string;
+  hold: string | null;
+  congestionMicroPerKwh?: number;
+};
+
 /** The trades as the record of a gate tells them. */
 export function tradesOfGate({ facts }: RecordBody): Trade[] {
-  const { trades } = facts as JsonObject & {
-    trades: (Trade & { trade: string; bid: string; ask: string; hold: string | null })[];
-  };
-  return trades.map(({ trade, bid, ask, hold, ...rest }) => ({
+  const { trades } = facts as JsonObject & { trades: TradeFacts[] };
+  return trades.map(({ trade, bid, ask, hold, congestionMicroPerKwh = 0, ...rest }) => ({
     ...rest,
+    congestionMicroPerKwh,
     tradeId: trade,
     bidId: bid,
     askId: ask,

@@ -327,6 +327,7 @@ describe('the book of trades', () => {
     energyWh,
     buyerPriceMicroPerKwh: 120_000,
     sellerPriceMicroPerKwh: 100_000,
+    congestionMicroPerKwh: 0,
     firm: false,
   });
   const saved = (revision: number, ...wh: number[]) =>

@@ -134,6 +134,7 @@ export const streetAhead: fc.Arbitrary<RandomStreet> = fc
           energyWh,
           buyerPriceMicroPerKwh: price + gridFeeMicroPerKwh,
           sellerPriceMicroPerKwh: price,
+          congestionMicroPerKwh: 0,
           firm,
         },
       ];

@@ -33,6 +33,10 @@ ALTER TABLE household
   ADD COLUMN share_parts integer NOT NULL DEFAULT 1 CHECK (share_parts >= 0),
   ADD COLUMN share_rank smallint NOT NULL DEFAULT 0 CHECK (share_rank >= 0);
 
+-- Of the difference between a trade's prices, what is rent for a wire that was full; the rest is fees.
+ALTER TABLE trade ADD COLUMN congestion_micro_per_kwh safe_integer NOT NULL DEFAULT 0
+  CHECK (congestion_micro_per_kwh >= 0);
+
 -- The tree of the wires from a slot on. A household hangs from the node that its feeder names.
 CREATE TABLE network_node (
   microgrid_id ident NOT NULL REFERENCES microgrid,
