@@ -85,12 +85,16 @@ CREATE TABLE household (
   credit_limit_micro safe_integer DEFAULT 0 NOT NULL,
   active_from timestamp with time zone NOT NULL,
   active_until timestamp with time zone,
+  share_parts integer DEFAULT 1 NOT NULL,
+  share_rank smallint DEFAULT 0 NOT NULL,
   CONSTRAINT household_pkey PRIMARY KEY (microgrid_id, household_id),
   CONSTRAINT household_household_id_key UNIQUE (household_id),
   CONSTRAINT household_microgrid_id_alias_key UNIQUE (microgrid_id, alias),
   CONSTRAINT household_credit_limit_micro_check CHECK (credit_limit_micro::bigint >= 0),
   CONSTRAINT household_export_limit_w_check CHECK (export_limit_w > 0),
-  CONSTRAINT household_import_limit_w_check CHECK (import_limit_w > 0)
+  CONSTRAINT household_import_limit_w_check CHECK (import_limit_w > 0),
+  CONSTRAINT household_share_parts_check CHECK (share_parts >= 0),
+  CONSTRAINT household_share_rank_check CHECK (share_rank >= 0)
 );
 
 CREATE TABLE household_strategy (
@@ -254,15 +258,22 @@ CREATE TABLE microgrid (
   unexplained_tolerance_wh integer DEFAULT 10 NOT NULL,
   credit_limit_micro safe_integer DEFAULT 0 NOT NULL,
   starts_at timestamp with time zone NOT NULL,
+  rationing text DEFAULT 'pro-rata'::text NOT NULL,
+  sharing_key text DEFAULT 'dynamic'::text NOT NULL,
+  sharing_price_micro_per_kwh safe_integer,
   CONSTRAINT microgrid_pkey PRIMARY KEY (microgrid_id),
+  CONSTRAINT microgrid_check CHECK ((pricing = 'fixed'::text) = (sharing_price_micro_per_kwh IS NOT NULL)),
   CONSTRAINT microgrid_correction_days_check CHECK (correction_days >= 0 AND correction_days <= 366),
   CONSTRAINT microgrid_credit_limit_micro_check CHECK (credit_limit_micro::bigint >= 0),
   CONSTRAINT microgrid_currency_check CHECK (currency ~ '^[A-Z]{3}$'::text),
   CONSTRAINT microgrid_gate_closure_seconds_check CHECK (gate_closure_seconds >= 0 AND gate_closure_seconds <= 86400),
   CONSTRAINT microgrid_grace_seconds_check CHECK (grace_seconds >= 0 AND grace_seconds <= 86400),
-  CONSTRAINT microgrid_mechanism_check CHECK (mechanism = ANY (ARRAY['metered'::text, 'call-auction'::text])),
+  CONSTRAINT microgrid_mechanism_check CHECK (mechanism = ANY (ARRAY['metered'::text, 'call-auction'::text, 'continuous'::text, 'sharing'::text])),
   CONSTRAINT microgrid_price_k_thousandths_check CHECK (price_k_thousandths >= 0 AND price_k_thousandths <= 1000),
-  CONSTRAINT microgrid_pricing_check CHECK (pricing = ANY (ARRAY['clearing'::text, 'mid-market'::text])),
+  CONSTRAINT microgrid_pricing_check CHECK (pricing = ANY (ARRAY['clearing'::text, 'mid-market'::text, 'supply-demand-ratio'::text, 'pay-as-bid'::text, 'fixed'::text])),
+  CONSTRAINT microgrid_rationing_check CHECK (rationing = ANY (ARRAY['time'::text, 'pro-rata'::text, 'max-min'::text])),
+  CONSTRAINT microgrid_sharing_key_check CHECK (sharing_key = ANY (ARRAY['static'::text, 'dynamic'::text, 'hybrid'::text, 'cascade'::text])),
+  CONSTRAINT microgrid_sharing_price_micro_per_kwh_check CHECK (sharing_price_micro_per_kwh::bigint >= 0),
   CONSTRAINT microgrid_slot_minutes_check CHECK (slot_minutes = ANY (ARRAY[5, 15, 30, 60]))
 );
 
@@ -276,6 +287,22 @@ CREATE TABLE mqtt_credential (
   revoked_at timestamp with time zone,
   CONSTRAINT mqtt_credential_pkey PRIMARY KEY (username),
   CONSTRAINT mqtt_credential_kind_check CHECK (kind = ANY (ARRAY['service'::text, 'meter'::text, 'household'::text, 'gateway'::text]))
+);
+
+CREATE TABLE network_node (
+  microgrid_id ident NOT NULL,
+  valid_from timestamp with time zone NOT NULL,
+  node_id text NOT NULL,
+  parent_id text,
+  fee_micro_per_kwh safe_integer NOT NULL,
+  capacity_up_w integer,
+  capacity_down_w integer,
+  CONSTRAINT network_node_pkey PRIMARY KEY (microgrid_id, valid_from, node_id),
+  CONSTRAINT network_node_capacity_down_w_check CHECK (capacity_down_w >= 0),
+  CONSTRAINT network_node_capacity_up_w_check CHECK (capacity_up_w >= 0),
+  CONSTRAINT network_node_check CHECK (parent_id IS NOT NULL OR fee_micro_per_kwh::bigint = 0 AND capacity_up_w IS NULL AND capacity_down_w IS NULL),
+  CONSTRAINT network_node_fee_micro_per_kwh_check CHECK (fee_micro_per_kwh::bigint >= 0),
+  CONSTRAINT network_node_node_id_check CHECK (char_length(node_id) >= 1 AND char_length(node_id) <= 60)
 );
 
 CREATE TABLE party (
@@ -622,8 +649,10 @@ CREATE TABLE trade (
   firm boolean NOT NULL,
   hold_id text,
   sequence safe_integer NOT NULL,
+  congestion_micro_per_kwh safe_integer DEFAULT 0 NOT NULL,
   CONSTRAINT trade_pkey PRIMARY KEY (microgrid_id, slot_start, number, revision),
   CONSTRAINT trade_check CHECK (buyer_id::text <> seller_id::text),
+  CONSTRAINT trade_congestion_micro_per_kwh_check CHECK (congestion_micro_per_kwh::bigint >= 0),
   CONSTRAINT trade_energy_wh_check CHECK (energy_wh::bigint > 0),
   CONSTRAINT trade_trade_id_check CHECK (trade_id ~ '^[0-9a-f]{32}$'::text)
 );
@@ -716,6 +745,10 @@ ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_household_id_fkey FOREIGN KE
 
 ALTER TABLE mqtt_credential ADD CONSTRAINT mqtt_credential_username_fkey FOREIGN KEY (username) REFERENCES party(party_id);
 
+ALTER TABLE network_node ADD CONSTRAINT network_node_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE network_node ADD CONSTRAINT network_node_microgrid_id_valid_from_parent_id_fkey FOREIGN KEY (microgrid_id, valid_from, parent_id) REFERENCES network_node(microgrid_id, valid_from, node_id);
+
 ALTER TABLE person ADD CONSTRAINT person_person_id_fkey FOREIGN KEY (person_id) REFERENCES party(party_id);
 
 ALTER TABLE person_grant ADD CONSTRAINT person_grant_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
@@ -779,6 +812,8 @@ CREATE INDEX market_order_by_slot ON market_order USING btree (microgrid_id, slo
 CREATE INDEX measurement_by_household ON measurement USING btree (microgrid_id, household_id, slot_start);
 
 CREATE INDEX meter_by_household ON meter USING btree (microgrid_id, household_id);
+
+CREATE UNIQUE INDEX network_root ON network_node USING btree (microgrid_id, valid_from) WHERE parent_id IS NULL;
 
 CREATE INDEX person_grant_by_household ON person_grant USING btree (microgrid_id, household_id);
 
@@ -911,6 +946,10 @@ GRANT INSERT, SELECT, UPDATE (name) ON microgrid TO neighborwatt_service;
 GRANT DELETE, SELECT ON mqtt_credential TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE ON mqtt_credential TO neighborwatt_service;
+
+GRANT SELECT ON network_node TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON network_node TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON party TO neighborwatt_eraser;
 
