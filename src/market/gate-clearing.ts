@@ -1,6 +1,6 @@
-import type { Pricing, Tariff } from '../parties/microgrid.js';
+import type { Tariff } from '../parties/microgrid.js';
 import { costMicro } from '../units/money.js';
-import { callAuction, type LimitOrder } from './call-auction.js';
+import { clearBook, type BookedOrder, type ClearingRules } from './clearing.js';
 import { askWithin, bidWithin } from './limits.js';
 import type { Delivery, OrderStatus, Side } from './order.js';
 import type { MatchedTrade } from './trade.js';
@@ -17,13 +17,15 @@ export interface BookOrder {
   readonly energyWh: number;
   readonly priceMicroPerKwh: number;
   readonly delivery: Delivery;
+  readonly feeder: string | null;
+  /** The record that placed it: who came first. */
+  readonly sequence: number;
 }
 
 export interface GateInput {
   readonly orders: readonly BookOrder[];
   readonly tariff: Tariff;
-  readonly kThousandths: number;
-  readonly pricing: Pricing;
+  readonly rules: ClearingRules;
   /** What a buyer can spend once the holds of its open orders are given back. */
   readonly coverMicro: (householdId: string) => number;
 }
@@ -39,6 +41,7 @@ export interface ServedOrder {
 }
 
 export interface ClearedGate {
+  /** The one price of all trades; null where there is none, or prices differ. */
   readonly clearingPrice: number | null;
   readonly tradedWh: number;
   readonly trades: GateTrade[];
@@ -50,31 +53,28 @@ export interface ClearedGate {
 export function clearOrders(input: GateInput): ClearedGate {
   const { orders, tariff } = input;
   const byId = new Map(orders.map((order) => [order.orderId, order]));
-  const cleared = callAuction({
-    bids: orders.flatMap((order) => auctionOrder(order, 'bid', tariff)),
-    asks: orders.flatMap((order) => auctionOrder(order, 'ask', tariff)),
-    kThousandths: input.kThousandths,
-    pricing: input.pricing,
-    retail: tariff.retailMicroPerKwh,
-    feedIn: tariff.feedInMicroPerKwh,
-  });
-  const price = cleared.price ?? 0;
+  const cleared = clearBook(
+    input.rules,
+    tariff,
+    orders.flatMap((order) => auctionOrder(order, 'bid', tariff)),
+    orders.flatMap((order) => auctionOrder(order, 'ask', tariff)),
+  );
   const trades = withinCover(
-    cleared.trades.map(({ bid, ask, quantity }) => ({
+    cleared.trades.map(({ bid, ask, quantity, buyerPrice, sellerPrice, congestionPrice }) => ({
       buyer: bid.trader,
       seller: ask.trader,
       bidId: bid.id,
       askId: ask.id,
       energyWh: quantity,
-      buyerPriceMicroPerKwh: price + tariff.gridFeeMicroPerKwh,
-      sellerPriceMicroPerKwh: price,
-      congestionMicroPerKwh: 0,
+      buyerPriceMicroPerKwh: buyerPrice + tariff.gridFeeMicroPerKwh,
+      sellerPriceMicroPerKwh: sellerPrice,
+      congestionMicroPerKwh: congestionPrice,
       firm: byId.get(bid.id)!.delivery === 'firm' && byId.get(ask.id)!.delivery === 'firm',
     })),
     input.coverMicro,
   );
   return {
-    clearingPrice: trades.length === 0 ? null : price,
+    clearingPrice: trades.length === 0 ? null : cleared.price,
     tradedWh: trades.reduce((sum, { energyWh }) => sum + energyWh, 0),
     trades,
     orders: servedOrders(orders, trades),
@@ -87,7 +87,7 @@ export function tradeCostMicro(trade: MatchedTrade): number {
 }
 
 /** The order as it stands in the auction; none when a tariff that has changed since excludes it. */
-function auctionOrder(order: BookOrder, side: Side, tariff: Tariff): LimitOrder[] {
+function auctionOrder(order: BookOrder, side: Side, tariff: Tariff): BookedOrder[] {
   if (order.side !== side) return [];
   const limit =
     side === 'bid'
@@ -95,7 +95,8 @@ function auctionOrder(order: BookOrder, side: Side, tariff: Tariff): LimitOrder[
       : askWithin(tariff, order.priceMicroPerKwh);
   if (limit === null) return [];
   const price = side === 'bid' ? limit - tariff.gridFeeMicroPerKwh : limit;
-  return [{ id: order.orderId, trader: order.householdId, price, quantity: order.energyWh }];
+  const { orderId: id, householdId: trader, feeder, energyWh: quantity, sequence } = order;
+  return [{ id, trader, feeder, price, quantity, sequence }];
 }
 
 /**

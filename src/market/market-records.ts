@@ -13,6 +13,9 @@ import { numberTrades, type MatchedTrade, type Trade } from './trade.js';
 /** An order in the book, with the hold on its worst cost; asks hold nothing. */
 export type HeldOrder = OrderRequest & { readonly id: string; readonly holdId: string | null };
 
+/** As a gate takes it. */
+export type GatedOrder = HeldOrder & { readonly sequence: number; readonly feeder: string | null };
+
 /** Wallets may owe what the microgrid grants everyone and what the household has on top. */
 export function walletTerms(microgrid: Microgrid, household: Household): AccountTerms {
   return {

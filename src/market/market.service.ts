@@ -7,9 +7,10 @@ import type { Household, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { costMicro } from '../units/money.js';
 import { formatInstant, parseInstant, slotStartOf, type Instant } from '../units/slot.js';
+import { clearingRules } from './clearing.js';
 import { clearOrders } from './gate-clearing.js';
 import type { StandingLimits } from './limits.js';
-import { gateRecord, limitsRecord, type HeldOrder } from './market-records.js';
+import { gateRecord, limitsRecord, type GatedOrder, type HeldOrder } from './market-records.js';
 import * as store from './market.store.js';
 import type { SavedTrade, Trade } from './trade.js';
 
@@ -67,12 +68,14 @@ export class MarketService {
     await this.ledger.lock(sql, microgridId);
     const earlier = await this.earlierGate(sql, microgridId, slotStart);
     if (earlier) return earlier;
-    const book = await sql.query<HeldOrder>(store.OPEN_OF_SLOT, [microgridId, slotStart]);
+    const book = await sql.query<GatedOrder>(store.OPEN_OF_SLOT, [microgridId, slotStart]);
     const cleared = clearOrders({
       orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
       tariff: await this.parties.tariffAt(sql, microgridId, slotStart),
-      kThousandths: microgrid.priceKThousandths,
-      pricing: microgrid.pricing,
+      rules: clearingRules(
+        microgrid,
+        await this.parties.networkAt(sql, microgridId, slotStart),
+      ),
       coverMicro: await this.coverOf(sql, microgridId, book),
     });
     const { draft, trades } = gateRecord(microgrid, slotStart, at, book, cleared);

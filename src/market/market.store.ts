@@ -38,7 +38,10 @@ export const OPEN_OF_HOUSEHOLD = `
   WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open' AND household_id = $3`;
 
 export const OPEN_OF_SLOT = `
-  SELECT ${ORDER}
+  SELECT ${ORDER}, (
+      SELECT feeder FROM household
+      WHERE household.microgrid_id = market_order.microgrid_id
+        AND household.household_id = market_order.household_id) AS feeder
   FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
   ORDER BY order_id`;
 

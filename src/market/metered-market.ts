@@ -1,6 +1,6 @@
-import type { Pricing, Tariff } from '../parties/microgrid.js';
+import type { Tariff } from '../parties/microgrid.js';
 import { affordableWh } from '../units/money.js';
-import { callAuction, type Ask, type Bid } from './call-auction.js';
+import { clearBook, type BookedOrder, type ClearingRules } from './clearing.js';
 import { askWithin, bidWithin } from './limits.js';
 import type { PriceInterval } from './pricing.js';
 import type { MatchedTrade } from './trade.js';
@@ -12,6 +12,7 @@ import type { MatchedTrade } from './trade.js';
 
 export interface MeteredHousehold {
   readonly householdId: string;
+  readonly feeder: string | null;
   /** What is left of its production after its own uses. */
   readonly toSellWh: number;
   /** What its uses still lack; a household that sells buys nothing. */
@@ -27,12 +28,11 @@ export interface MeteredHousehold {
 export interface MeteredMarketInput {
   readonly households: readonly MeteredHousehold[];
   readonly tariff: Tariff;
-  readonly kThousandths: number;
-  readonly pricing: Pricing;
+  readonly rules: ClearingRules;
 }
 
 export interface MeteredMarketResult {
-  /** What sellers receive per kWh; buyers pay the grid fee on top. */
+  /** What all sellers receive per kWh, null where prices differ; buyers pay the grid fee on top. */
   readonly price: number | null;
   readonly interval: PriceInterval | null;
   readonly tradedWh: number;
@@ -52,7 +52,7 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
   const asks = asksOf(input);
   const lowestAsk = asks.reduce((lowest, { price }) => Math.min(lowest, price), Infinity);
   const walletLimited: string[] = [];
-  const bids: Bid[] = [];
+  const bids: BookedOrder[] = [];
   for (const household of input.households) {
     const limit = bidWithin(tariff, household.buyBelowMicroPerKwh);
     if (household.toBuyWh === 0 || limit === null) continue;
@@ -61,26 +61,19 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
     if (quantity < household.toBuyWh && price >= lowestAsk) {
       walletLimited.push(household.householdId);
     }
-    bids.push({ id: household.householdId, trader: household.householdId, price, quantity });
+    const { householdId: id, feeder } = household;
+    bids.push({ id, trader: id, feeder, price, quantity });
   }
-  const cleared = callAuction({
-    bids,
-    asks,
-    kThousandths: input.kThousandths,
-    pricing: input.pricing,
-    retail: tariff.retailMicroPerKwh,
-    feedIn: tariff.feedInMicroPerKwh,
-  });
-  const price = cleared.price ?? 0;
-  const trades = cleared.trades.map(({ bid, ask, quantity }) => ({
-    buyer: bid.trader,
-    seller: ask.trader,
+  const cleared = clearBook(input.rules, tariff, bids, asks);
+  const trades = cleared.trades.map((trade) => ({
+    buyer: trade.bid.trader,
+    seller: trade.ask.trader,
     bidId: null,
     askId: null,
-    energyWh: quantity,
-    buyerPriceMicroPerKwh: price + tariff.gridFeeMicroPerKwh,
-    sellerPriceMicroPerKwh: price,
-    congestionMicroPerKwh: 0,
+    energyWh: trade.quantity,
+    buyerPriceMicroPerKwh: trade.buyerPrice + tariff.gridFeeMicroPerKwh,
+    sellerPriceMicroPerKwh: trade.sellerPrice,
+    congestionMicroPerKwh: trade.congestionPrice,
     firm: false,
   }));
   return {
@@ -92,14 +85,14 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
   };
 }
 
-function asksOf({ households, tariff }: MeteredMarketInput): Ask[] {
-  return households.flatMap(({ householdId, toSellWh, toBuyWh, sellAboveMicroPerKwh }) => {
+function asksOf({ households, tariff }: MeteredMarketInput): BookedOrder[] {
+  return households.flatMap(({ householdId, feeder, toSellWh, toBuyWh, ...limits }) => {
     if (toSellWh > 0 && toBuyWh > 0) {
       throw new RangeError(`household ${householdId} has energy to sell and to buy in one slot`);
     }
-    const price = askWithin(tariff, sellAboveMicroPerKwh);
+    const price = askWithin(tariff, limits.sellAboveMicroPerKwh);
     if (toSellWh === 0 || price === null) return [];
-    return [{ id: householdId, trader: householdId, price, quantity: toSellWh }];
+    return [{ id: householdId, trader: householdId, feeder, price, quantity: toSellWh }];
   });
 }
 

@@ -25,7 +25,7 @@ import type {
   TariffVersion,
 } from './microgrid.js';
 import { alreadyTaken, insertMembers, readEnrolled } from './enrolment.store.js';
-import { NETWORK, networkDraft, networkRuleFault, type NetworkRequest } from './network.js';
+import { NETWORK, networkDraft, networkIn, networkRuleFault, type NetworkRequest } from './network.js';
 import { parse } from './parse.js';
 import * as store from './parties.store.js';
 import * as sessions from './session.store.js';
@@ -189,6 +189,11 @@ export class PartiesService {
       tariffDraft(version.validFrom, version.bands, now),
     ]);
     return version;
+  }
+
+  /** The network in force at an instant; null where the wires count for nothing. */
+  async networkAt(sql: Sql, microgridId: string, at: Instant): Promise<NetworkVersion | null> {
+    return networkIn(await this.networksBetween(sql, microgridId, at, at), at);
   }
 
   /** The versions of the network that hold somewhere in [from, to], in order; `networkIn` picks. */

@@ -1,8 +1,10 @@
+import type { ClearingRules } from '../market/clearing.js';
 import { meteredMarket } from '../market/metered-market.js';
+import { meteredSharing, type SharingRules } from '../market/metered-sharing.js';
 import { numberTrades, type Trade } from '../market/trade.js';
 import type { PriceInterval } from '../market/pricing.js';
 import type { MeasurementQuality } from '../metering/measurement.js';
-import type { Mechanism, Pricing } from '../parties/microgrid.js';
+import type { Mechanism } from '../parties/microgrid.js';
 import { costMicro } from '../units/money.js';
 import type { Instant } from '../units/slot.js';
 import {
@@ -30,8 +32,9 @@ export interface SlotTerms {
   slotEnd: Instant;
   currency: string;
   mechanism: Mechanism;
-  pricing: Pricing;
-  kThousandths: number;
+  rules: ClearingRules;
+  /** Under `sharing`, how a surplus is divided. */
+  sharing: SharingRules | null;
   tariff: {
     retailMicroPerKwh: number;
     feedInMicroPerKwh: number;
@@ -41,6 +44,9 @@ export interface SlotTerms {
 
 export interface SlotHousehold {
   householdId: string;
+  /** Where it hangs from in the network. */
+  feeder: string | null;
+  share: { parts: number; rank: number };
   energy: SlotEnergy & { unexplainedWh: number; quality: MeasurementQuality };
   /** The standing order; null is the tariff. */
   limits: { sellAboveMicroPerKwh: number | null; buyBelowMicroPerKwh: number | null };
@@ -132,7 +138,7 @@ export function closeSlot(input: SlotInput): SettledSlot {
   const claims = new Map(
     households.map(({ householdId, energy, lots }) => [householdId, selfClaim(energy, lots)]),
   );
-  const market = terms.mechanism === 'metered' ? clearMetered(input, claims) : null;
+  const market = isMadeAtClose(terms) ? makeMarket(input, claims) : null;
   const trades = (market?.trades ?? input.trades).map((trade) =>
     settleTrade(trade, claims, terms.tariff),
   );
@@ -158,19 +164,26 @@ export function closeSlot(input: SlotInput): SettledSlot {
   return slot;
 }
 
-function clearMetered({ terms, households }: SlotInput, claims: Map<string, HouseholdClaims>) {
-  const cleared = meteredMarket({
-    households: households.map(({ householdId, limits, availableMicro }) => ({
-      householdId,
-      toSellWh: sumWh(claims.get(householdId)!.toSell),
-      toBuyWh: claims.get(householdId)!.toBuyWh,
-      ...limits,
-      availableMicro,
-    })),
-    tariff: terms.tariff,
-    kThousandths: terms.kThousandths,
-    pricing: terms.pricing,
-  });
+/** Whether trades are made of what was metered, rather than of orders at a gate or before. */
+export function isMadeAtClose({ mechanism }: Pick<SlotTerms, 'mechanism'>): boolean {
+  return mechanism === 'metered' || mechanism === 'sharing';
+}
+
+function makeMarket({ terms, households }: SlotInput, claims: Map<string, HouseholdClaims>) {
+  const { tariff, rules, sharing } = terms;
+  const metered = households.map(({ householdId, feeder, share, limits, availableMicro }) => ({
+    householdId,
+    feeder,
+    share,
+    toSellWh: sumWh(claims.get(householdId)!.toSell),
+    toBuyWh: claims.get(householdId)!.toBuyWh,
+    ...limits,
+    availableMicro,
+  }));
+  const cleared =
+    sharing === null
+      ? meteredMarket({ households: metered, tariff, rules })
+      : meteredSharing({ households: metered, tariff, pricing: rules.pricing, sharing });
   return { ...cleared, trades: numberTrades(terms.microgridId, terms.slot, cleared.trades) };
 }
 

@@ -74,7 +74,7 @@ export class SlotClosingService {
           availableMicro: wallets.availableMicro,
         }),
         trades:
-          terms.mechanism === 'metered'
+          isMadeAtClose(terms)
             ? []
             : await this.market.tradesOf(sql, microgridId, slotStart),
       });
@@ -115,16 +115,17 @@ export class SlotClosingService {
 
   /** The rules that held in a slot. */
   async termsOf(sql: Sql, microgrid: Microgrid, slotStart: Instant): Promise<SlotTerms> {
+    const { microgridId } = microgrid;
     const slotEnd = formatInstant(parseInstant(slotStart) + microgrid.slotMinutes * 60_000);
     return {
-      microgridId: microgrid.microgridId,
+      microgridId,
       slot: slotStart,
       slotEnd,
       currency: microgrid.currency,
       mechanism: microgrid.mechanism,
-      pricing: microgrid.pricing,
-      kThousandths: microgrid.priceKThousandths,
-      tariff: await this.parties.tariffAt(sql, microgrid.microgridId, slotStart),
+      rules: clearingRules(microgrid, await this.parties.networkAt(sql, microgridId, slotStart)),
+      sharing: sharingRules(microgrid),
+      tariff: await this.parties.tariffAt(sql, microgridId, slotStart),
     };
   }
 
@@ -158,8 +159,14 @@ export class SlotClosingService {
       [...slot.registers.values()].flat(),
       unexplainedToleranceWh,
     );
+    const members = new Map(slot.households.map((one) => [one.householdId, one]));
     return measured.map(({ householdId, ...energy }) => ({
       householdId,
+      feeder: members.get(householdId)!.feeder,
+      share: {
+        parts: members.get(householdId)!.shareParts,
+        rank: members.get(householdId)!.shareRank,
+      },
       energy: energyFacts(energy),
       limits: {
         sellAboveMicroPerKwh: limits.get(householdId)?.sellAbove ?? null,
@@ -236,7 +243,7 @@ export class SlotClosingService {
     registers: RegistersByHousehold,
     sequences: readonly number[],
   ): Promise<void> {
-    const { microgridId, slot: slotStart, slotEnd, mechanism } = slot.terms;
+    const { microgridId, slot: slotStart, slotEnd } = slot.terms;
     const ofHousehold = sequences.slice(0, slot.households.length);
     const ofTrade = sequences.slice(slot.households.length, -1);
     await this.metering.saveBorders(sql, microgridId, 0, [...registers.values()].flat());
@@ -251,7 +258,7 @@ export class SlotClosingService {
         sequence: ofHousehold[index]!,
       })),
     );
-    if (mechanism === 'metered') {
+    if (isMadeAtClose(slot.terms)) {
       const trades = slot.trades.map((trade, index) => ({ ...trade, sequence: ofTrade[index]! }));
       await this.market.saveTrades(sql, microgridId, slotStart, 0, trades);
     }

@@ -79,7 +79,7 @@ export class SlotCorrectionService {
           settledHousehold(before.get(energy.householdId)!.facts as HouseholdFacts, energy),
         ),
         trades:
-          terms.mechanism === 'metered'
+          isMadeAtClose(terms)
             ? []
             : await this.market.tradesOf(sql, microgridId, slotStart),
       });
@@ -121,7 +121,7 @@ export class SlotCorrectionService {
         changed.map(({ settlement }, index) => ({ settlement, sequence: sequences[index]! })),
       );
       const ofTrades = slot.trades.map(() => closingSequence);
-      if (terms.mechanism === 'metered') {
+      if (isMadeAtClose(terms)) {
         const trades = slot.trades.map((trade) => ({ ...trade, sequence: closingSequence }));
         await this.market.saveTrades(sql, microgridId, slotStart, revision, trades);
       }
@@ -171,9 +171,8 @@ export class SlotCorrectionService {
     const [closed] = await this.ledger.recordsAt(sql, microgrid.microgridId, [closedSequence]);
     const [household] = before.values();
     if (!closed || !household) return terms;
-    const { mechanism, pricing, kThousandths } = closed.facts as ManifestFacts;
     const { tariff } = household.facts as HouseholdFacts;
-    return { ...terms, mechanism, pricing, kThousandths, tariff };
+    return { ...termsOfManifest(terms, closed.facts as ManifestFacts), tariff };
   }
 
   private async postedBy(sql: Sql, microgridId: string, slotStart: Instant) {

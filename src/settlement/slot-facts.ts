@@ -1,5 +1,6 @@
 import type { BorderQuality } from '../metering/border.js';
-import type { MeterRole, Pricing } from '../parties/microgrid.js';
+import type { SharingRules } from '../market/metered-sharing.js';
+import type { MeterRole, Pricing, Rationing } from '../parties/microgrid.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
 import type { Lot } from './claims.js';
@@ -31,6 +32,10 @@ export type HouseholdFacts = JsonObject & {
   availableMicro: number;
   battery: { usableWh: number; before: Lot[]; after: Lot[] };
   settlement: Settlement;
+  /** In a slot that was cleared in a network. */
+  feeder?: string | null;
+  /** Under `sharing`. */
+  share?: SlotHousehold['share'];
   revision?: number;
 };
 
@@ -41,7 +46,21 @@ export type ManifestFacts = JsonObject & {
   mechanism: SlotTerms['mechanism'];
   pricing: Pricing;
   kThousandths: number;
+  /** Where it is not pro rata. */
+  rationing?: Rationing;
+  /** Under `sharing`. */
+  sharing?: SharingRules;
+  /** Since when the network has been in force that the slot was cleared in, where there was one. */
+  network?: Instant;
 };
+
+/** The terms of a slot as its manifest states them. @param now those of today, with the network then */
+export function termsOfManifest(now: SlotTerms, manifest: ManifestFacts): SlotTerms {
+  const { mechanism, pricing, kThousandths, rationing = 'pro-rata', sharing = null } = manifest;
+  return { ...now, mechanism, sharing, rules: { ...now.rules, pricing, kThousandths, rationing } };
+}
+
+const EQUAL_SHARE = { parts: 1, rank: 0 };
 
 /** The household as it was settled, with the energy known now. */
 export function settledHousehold(
@@ -50,6 +69,8 @@ export function settledHousehold(
 ): SlotHousehold {
   return {
     householdId: facts.household,
+    feeder: facts.feeder ?? null,
+    share: facts.share ?? EQUAL_SHARE,
     energy: energyFacts(energy),
     limits: facts.limits,
     availableMicro: facts.availableMicro,

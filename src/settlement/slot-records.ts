@@ -76,6 +76,8 @@ export function householdFacts(
     energy: { ...input.energy },
     tariff: { ...terms.tariff },
     limits: { ...input.limits },
+    ...(terms.rules.network === null ? {} : { feeder: input.feeder }),
+    ...(terms.sharing === null ? {} : { share: { ...input.share } }),
     availableMicro: input.availableMicro,
     battery: {
       usableWh: input.usableWh,

@@ -63,6 +63,7 @@ export class Members {
     if (kind === 'operator-action' && facts['action'] === 'microgrid-created') {
       const { action: _, by: __, microgrid, ...rest } = facts;
       this.microgrid = {
+        ...RULES_BEFORE,
         ...(rest as JsonObject & Omit<Microgrid, 'microgridId' | 'name'>),
         microgridId: String(microgrid),
         name: '',
@@ -294,6 +295,13 @@ export class Members {
     this.limits.set(household, held);
   }
 }
+
+/** Of microgrids founded before these could be chosen. */
+const RULES_BEFORE = {
+  rationing: 'pro-rata',
+  sharingKey: 'dynamic',
+  sharingPriceMicroPerKwh: null,
+} as const;
 
 function activeSince(activeFrom: Instant): Active {
   const fromMillis = parseInstant(activeFrom);

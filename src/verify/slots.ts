@@ -3,10 +3,11 @@ import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import { Tally } from '../ledger/tally.js';
 import { measure, type MeterSlot } from '../metering/measurement.js';
 import { LOT_SOURCES, type Lot } from '../settlement/claims.js';
-import { closeSlot, type SlotTerms } from '../settlement/close-slot.js';
+import { closeSlot, isMadeAtClose, type SlotTerms } from '../settlement/close-slot.js';
 import { correctSlot, type SettledBefore } from '../settlement/correct-slot.js';
 import {
   settledHousehold,
+  termsOfManifest,
   type HouseholdFacts,
   type ManifestFacts,
   type RegisterFacts,
@@ -19,6 +20,8 @@ import type { Books } from './books.js';
 import { assertRegisters, type SettledRegisters } from './borders.js';
 import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
+import { clearingRules } from '../market/clearing.js';
+import { sharingRules } from '../market/metered-sharing.js';
 import { isSame, type OpenedRecord } from './opened-record.js';
 import { tradesOfGate, type OrderBook } from './order-book.js';
 import { SlotStates, type SlotState } from './slot-states.js';
@@ -138,7 +141,7 @@ export class Slots {
     const slot = closeSlot({
       terms,
       households: households.map((one) => settledHousehold(one, this.energyOf(one))),
-      trades: terms.mechanism === 'metered' ? [] : this.orders.tradesOf(facts.slot),
+      trades: isMadeAtClose(terms) ? [] : this.orders.tradesOf(facts.slot),
     });
     const registers = new Map(households.map((one) => [one.household, meterSlots(one)]));
     const drafts = slotRecords(slot, registers);
@@ -192,7 +195,7 @@ export class Slots {
       households: [...now.values()]
         .sort((a, b) => (a.household < b.household ? -1 : 1))
         .map((one) => settledHousehold(before.get(one.household) ?? one, this.energyOf(one))),
-      trades: terms.mechanism === 'metered' ? [] : await this.tradesOf(state),
+      trades: isMadeAtClose(terms) ? [] : await this.tradesOf(state),
     });
     const correction = correctSlot({
       slot,
@@ -232,6 +235,7 @@ export class Slots {
   ): void {
     const { members } = this;
     const microgrid = members.microgrid!;
+    const rules = clearingRules(microgrid, members.networkAt(terms.slot));
     this.same(
       manifest,
       'households of the slot',
@@ -240,9 +244,9 @@ export class Slots {
     );
     this.same(
       manifest,
-      'mechanism, pricing and k',
-      [microgrid.mechanism, microgrid.pricing, microgrid.priceKThousandths],
-      [terms.mechanism, terms.pricing, terms.kThousandths],
+      'mechanism, rules and sharing',
+      [microgrid.mechanism, { ...rules }, sharingRules(microgrid)],
+      [terms.mechanism, { ...terms.rules }, terms.sharing],
     );
     for (const body of ofHouseholds) this.assertHousehold(body, terms);
   }
@@ -253,6 +257,11 @@ export class Slots {
     const id = facts.household;
     this.same(body, 'tariff', { ...terms.tariff }, facts.tariff);
     this.same(body, 'limits', members.limitsIn(id, terms.slot), facts.limits);
+    const { feeder = null, shareParts = 1, shareRank = 0 } = members.household(id) ?? {};
+    if (terms.rules.network !== null) this.same(body, 'feeder', feeder, facts.feeder ?? null);
+    if (terms.sharing !== null) {
+      this.same(body, 'share', { parts: shareParts, rank: shareRank }, { ...facts.share });
+    }
     this.same(
       body,
       'availableMicro',
@@ -317,16 +326,20 @@ export class Slots {
   }
 
   private termsOf(microgridId: string, facts: ManifestFacts): SlotTerms {
-    return {
+    const microgrid = this.members.microgrid!;
+    const { mechanism, currency } = microgrid;
+    const network = this.members.networkAt(facts.slot);
+    const now = {
       microgridId,
       slot: facts.slot,
       slotEnd: this.states.endOf(facts.slot),
-      currency: this.members.microgrid!.currency,
-      mechanism: facts.mechanism,
-      pricing: facts.pricing,
-      kThousandths: facts.kThousandths,
+      currency,
+      mechanism,
+      rules: clearingRules(microgrid, network),
+      sharing: sharingRules(microgrid),
       tariff: this.members.tariffAt(facts.slot),
     };
+    return termsOfManifest(now, facts);
   }
 
   private supply(): Supply {
