@@ -1,4 +1,10 @@
-import type { Microgrid, NetworkVersion, Pricing, Rationing, Tariff } from '../parties/microgrid.js';
+import type {
+  Microgrid,
+  NetworkVersion,
+  Pricing,
+  Rationing,
+  Tariff,
+} from '../parties/microgrid.js';
 import { callAuction, type LimitOrder } from './call-auction.js';
 import { networkAuction } from './network-auction.js';
 import type { PriceInterval } from './pricing.js';
@@ -9,14 +15,14 @@ import type { PriceInterval } from './pricing.js';
  */
 
 /** What decides, besides the orders, who trades and at which price. */
-export interface ClearingRules {
+export type ClearingRules = {
   readonly pricing: Pricing;
   readonly kThousandths: number;
   readonly rationing: Rationing;
   /** The wires in force, or null where they count for nothing. */
   readonly network: NetworkVersion | null;
   readonly slotMinutes: number;
-}
+};
 
 /** The rules of a microgrid in one slot. @param network in force in the slot */
 export function clearingRules(

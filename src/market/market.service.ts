@@ -72,10 +72,7 @@ export class MarketService {
     const cleared = clearOrders({
       orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
       tariff: await this.parties.tariffAt(sql, microgridId, slotStart),
-      rules: clearingRules(
-        microgrid,
-        await this.parties.networkAt(sql, microgridId, slotStart),
-      ),
+      rules: clearingRules(microgrid, await this.parties.networkAt(sql, microgridId, slotStart)),
       coverMicro: await this.coverOf(sql, microgridId, book),
     });
     const { draft, trades } = gateRecord(microgrid, slotStart, at, book, cleared);

@@ -100,7 +100,7 @@ function asksOf({ households, tariff }: MeteredMarketInput): BookedOrder[] {
  * The energy a buyer can pay for at its own limit. Each of its trades is rounded on its own, so one
  * micro-unit is set aside for every trade it could have: a seller each, and at least 1 Wh each.
  */
-function coveredWh(household: MeteredHousehold, limit: number, sellers: number): number {
+export function coveredWh(household: MeteredHousehold, limit: number, sellers: number): number {
   const aside = Math.min(sellers, household.toBuyWh);
   return Math.min(household.toBuyWh, affordableWh(household.availableMicro - aside, limit));
 }

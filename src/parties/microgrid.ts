@@ -97,7 +97,7 @@ export interface TariffVersion {
 }
 
 /** A node of the network below the substation, and the edge up to its parent. */
-export interface NetworkNode {
+export type NetworkNode = {
   node: string;
   /** Null for the root, which has no edge. */
   parent: string | null;
@@ -106,13 +106,13 @@ export interface NetworkNode {
   /** What trades may carry towards the root and away from it; null is no limit. */
   capacityUpW: number | null;
   capacityDownW: number | null;
-}
+};
 
 /** Holds from `validFrom` until the next version. */
-export interface NetworkVersion {
+export type NetworkVersion = {
   validFrom: Instant;
   nodes: NetworkNode[];
-}
+};
 
 /** A secret shown once: for a meter, a gateway, a household's device, or the service itself. */
 export interface IssuedSecret {

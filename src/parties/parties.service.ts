@@ -25,7 +25,13 @@ import type {
   TariffVersion,
 } from './microgrid.js';
 import { alreadyTaken, insertMembers, readEnrolled } from './enrolment.store.js';
-import { NETWORK, networkDraft, networkIn, networkRuleFault, type NetworkRequest } from './network.js';
+import {
+  NETWORK,
+  networkDraft,
+  networkIn,
+  networkRuleFault,
+  type NetworkRequest,
+} from './network.js';
 import { parse } from './parse.js';
 import * as store from './parties.store.js';
 import * as sessions from './session.store.js';

@@ -10,6 +10,8 @@ import {
 import { LedgerService } from '../ledger/ledger.service.js';
 import type { RecordDraft } from '../ledger/record.js';
 import { tallySince } from '../ledger/tally.service.js';
+import { clearingRules } from '../market/clearing.js';
+import { sharingRules } from '../market/metered-sharing.js';
 import { walletTerms } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
@@ -20,7 +22,13 @@ import { PartiesService } from '../parties/parties.service.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import { groupBy } from '../units/group-by.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
-import { closeSlot, type SettledSlot, type Settlement, type SlotTerms } from './close-slot.js';
+import {
+  closeSlot,
+  isMadeAtClose,
+  type SettledSlot,
+  type Settlement,
+  type SlotTerms,
+} from './close-slot.js';
 import type { Lot } from './claims.js';
 import { closeManifests, NOTHING_COUNTED, supplyAfter, type ManifestState } from './manifest.js';
 import * as store from './settlement.store.js';
@@ -73,10 +81,7 @@ export class SlotClosingService {
           registers,
           availableMicro: wallets.availableMicro,
         }),
-        trades:
-          isMadeAtClose(terms)
-            ? []
-            : await this.market.tradesOf(sql, microgridId, slotStart),
+        trades: isMadeAtClose(terms) ? [] : await this.market.tradesOf(sql, microgridId, slotStart),
       });
       const drafts = slotRecords(slot, registers);
       const manifests = await this.manifestsOf(sql, microgrid, slot, drafts, head);

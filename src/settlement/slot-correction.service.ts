@@ -7,11 +7,16 @@ import { MeteringService } from '../metering/metering.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
-import { closeSlot, type SlotTerms } from './close-slot.js';
+import { closeSlot, isMadeAtClose, type SlotTerms } from './close-slot.js';
 import { correctSlot, type SettledBefore } from './correct-slot.js';
 import { isPassing } from './passing-fault.js';
 import * as store from './settlement.store.js';
-import { settledHousehold, type HouseholdFacts, type ManifestFacts } from './slot-facts.js';
+import {
+  settledHousehold,
+  termsOfManifest,
+  type HouseholdFacts,
+  type ManifestFacts,
+} from './slot-facts.js';
 import {
   saveLots,
   saveSettlements,
@@ -78,10 +83,7 @@ export class SlotCorrectionService {
         ).map((energy) =>
           settledHousehold(before.get(energy.householdId)!.facts as HouseholdFacts, energy),
         ),
-        trades:
-          isMadeAtClose(terms)
-            ? []
-            : await this.market.tradesOf(sql, microgridId, slotStart),
+        trades: isMadeAtClose(terms) ? [] : await this.market.tradesOf(sql, microgridId, slotStart),
       });
       const { drafts, changed, batteries } = correctSlot({
         slot,

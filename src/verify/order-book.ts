@@ -1,5 +1,6 @@
 import { walletOf } from '../ledger/accounts.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
+import { clearingRules } from '../market/clearing.js';
 import { clearOrders } from '../market/gate-clearing.js';
 import {
   gateRecord,
@@ -128,10 +129,14 @@ export class OrderBook {
       held.set(household, (held.get(household) ?? 0) + costMicro(energyWh, priceMicroPerKwh));
     }
     const cleared = clearOrders({
-      orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
+      orders: book.map((order) => ({
+        ...order,
+        orderId: order.id,
+        householdId: order.household,
+        feeder: this.members.household(order.household)?.feeder ?? null,
+      })),
       tariff: this.members.tariffAt(slot),
-      kThousandths: microgrid.priceKThousandths,
-      pricing: microgrid.pricing,
+      rules: clearingRules(microgrid, this.members.networkAt(slot)),
       coverMicro: (household) =>
         (held.get(household) ?? 0) + this.books.available(walletOf(household), 0),
     });

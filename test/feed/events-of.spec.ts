@@ -10,6 +10,8 @@ import { runRecords } from '../../src/rewards/reward-records.js';
 import { closeSlot, type SlotHousehold } from '../../src/settlement/close-slot.js';
 import { correctSlot } from '../../src/settlement/correct-slot.js';
 import { wholeSlot } from '../settlement/whole-slot.js';
+import { slotRecords } from '../../src/settlement/slot-records.js';
+import { rules } from '../market/rules.js';
 import * as records from './records.js';
 
 const ALIASES = new Map([
@@ -41,6 +43,8 @@ function household(householdId: string, importWh: number, exportWh: number): Slo
   const energy = { importWh, exportWh, generatedWh, chargedWh: 0, dischargedWh: 0 };
   return {
     householdId,
+    feeder: null,
+    share: { parts: 1, rank: 0 },
     energy: { ...energy, consumptionWh: importWh, unexplainedWh: 0, quality: 'measured' },
     limits: { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null },
     availableMicro: 10_000_000,
@@ -56,8 +60,8 @@ const settled = closeSlot({
     slotEnd: records.slotAt(1),
     currency: 'EUR',
     mechanism: 'metered',
-    pricing: 'clearing',
-    kThousandths: 500,
+    rules: rules(),
+    sharing: null,
     tariff: { retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000, gridFeeMicroPerKwh: 0 },
   },
   households: [household('h01', 0, 900), household('h02', 800, 0)],

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { clearOrders, tradeCostMicro, type BookOrder } from '../../src/market/gate-clearing.js';
 import type { Tariff } from '../../src/parties/microgrid.js';
 import { costMicro } from '../../src/units/money.js';
+import { rules } from './rules.js';
 
 const TARIFF: Tariff = {
   retailMicroPerKwh: 300_000,
@@ -20,20 +21,22 @@ type Row = [
 ];
 
 const orders = (...rows: Row[]): BookOrder[] =>
-  rows.map(([orderId, householdId, side, energyWh, priceMicroPerKwh, delivery]): BookOrder => ({
+  rows.map(([orderId, householdId, side, energyWh, priceMicroPerKwh, delivery], at): BookOrder => ({
     orderId,
     householdId,
     side,
     energyWh,
     priceMicroPerKwh,
     delivery: delivery ?? 'delivered',
+    feeder: null,
+    sequence: at + 1,
   }));
 
 const clear = (
   book: BookOrder[],
   tariff = TARIFF,
   coverMicro: (id: string) => number = () => 1e12,
-) => clearOrders({ orders: book, tariff, kThousandths: 500, pricing: 'clearing', coverMicro });
+) => clearOrders({ orders: book, tariff, rules: rules(), coverMicro });
 
 describe('a gate', () => {
   test('serves orders fully, partly or not, and a trade is firm when both its orders are', () => {

@@ -7,6 +7,7 @@ import {
   type MeteredMarketResult,
 } from '../../src/market/metered-market.js';
 import type { Tariff } from '../../src/parties/microgrid.js';
+import { rules } from './rules.js';
 import { costMicro } from '../../src/units/money.js';
 
 const TARIFF: Tariff = {
@@ -19,6 +20,7 @@ const TARIFF: Tariff = {
 function home(householdId: string, netWh: number, more: Partial<MeteredHousehold> = {}) {
   return {
     householdId,
+    feeder: null,
     toSellWh: Math.max(netWh, 0),
     toBuyWh: Math.max(-netWh, 0),
     sellAboveMicroPerKwh: null,
@@ -35,8 +37,7 @@ function clear(
   return meteredMarket({
     households,
     tariff: TARIFF,
-    kThousandths: 500,
-    pricing: 'clearing',
+    rules: rules(),
     ...more,
   });
 }
@@ -62,15 +63,17 @@ describe('the metered market', () => {
 
   test('as much sun as need: the price lies in the middle of the limits', () => {
     expect(clear([home('A', 300), home('B', -300)]).price).toBe(175_000);
-    const end = clear([home('A', 300), home('B', -300)], { kThousandths: 0 });
+    const end = clear([home('A', 300), home('B', -300)], { rules: rules({ kThousandths: 0 }) });
     expect(end.price).toBe(50_000);
   });
 
   test('mid-market is the middle of the tariffs whoever is short', () => {
-    const result = clear([home('A', 900), home('B', -800)], { pricing: 'mid-market' });
+    const result = clear([home('A', 900), home('B', -800)], {
+      rules: rules({ pricing: 'mid-market' }),
+    });
     expect(result.price).toBe(175_000);
     const modest = clear([home('A', 900), home('B', -800, { buyBelowMicroPerKwh: 120_000 })], {
-      pricing: 'mid-market',
+      rules: rules({ pricing: 'mid-market' }),
     });
     expect(modest.price).toBe(120_000);
   });
@@ -152,7 +155,10 @@ describe('the metered market', () => {
         fc.nat(1000),
         (rows, t, p, kThousandths) => {
           const households = rows.map(({ netWh, ...row }, index) => home(`h${index}`, netWh, row));
-          const result = clear(households, { tariff: t, pricing: p, kThousandths });
+          const result = clear(households, {
+            tariff: t,
+            rules: rules({ pricing: p, kThousandths }),
+          });
           const byId = new Map(households.map((one) => [one.householdId, one]));
           const spent = new Map<string, number>();
           const energy = new Map<string, number>();

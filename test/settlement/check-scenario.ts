@@ -1,6 +1,6 @@
 import { SYSTEM, walletOf } from '../../src/ledger/accounts.js';
 import { clearOrders } from '../../src/market/gate-clearing.js';
-import { gateRecord, orderPlaced, type HeldOrder } from '../../src/market/market-records.js';
+import { gateRecord, orderPlaced, type GatedOrder } from '../../src/market/market-records.js';
 import type { Trade } from '../../src/market/trade.js';
 import { measure, type Border, type MeterSlot } from '../../src/metering/measurement.js';
 import type { MeterRole, Microgrid } from '../../src/parties/microgrid.js';
@@ -104,8 +104,8 @@ function termsOf(scenario: Scenario, slot: Instant): SlotTerms {
     slotEnd: formatInstant(Date.parse(slot) + scenario.slotMinutes * 60_000),
     currency: MICROGRID.currency,
     mechanism: scenario.mechanism,
-    pricing: scenario.pricing,
-    kThousandths: scenario.kThousandths,
+    rules: scenario.rules,
+    sharing: scenario.sharing,
     tariff: tariffIn(scenario.tariffs, 'UTC', slot),
   };
 }
@@ -113,13 +113,14 @@ function termsOf(scenario: Scenario, slot: Instant): SlotTerms {
 /** Places the slot's orders, each with its hold, and clears its gate. */
 function tradedAhead(scenario: Scenario, terms: SlotTerms, books: Books): Trade[] {
   const { slot } = terms;
-  const book = scenario.orders.flatMap((row, index): HeldOrder[] => {
+  const book = scenario.orders.flatMap((row, index): GatedOrder[] => {
     if (row.slot !== slot) return [];
     const id = index.toString(16).padStart(32, '0');
     const request = { ...row, microgrid: MICROGRID.microgridId };
     const { draft, holdId } = orderPlaced(MICROGRID, request, id, slot);
     books.post([draft]);
-    return [{ ...request, id, holdId }];
+    const { feeder } = scenario.households.find((one) => one.id === row.household)!;
+    return [{ ...request, id, holdId, feeder, sequence: index + 1 }];
   });
   if (book.length === 0) return [];
   const spendable = new Map(
@@ -128,8 +129,7 @@ function tradedAhead(scenario: Scenario, terms: SlotTerms, books: Books): Trade[
   const cleared = clearOrders({
     orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
     tariff: terms.tariff,
-    kThousandths: terms.kThousandths,
-    pricing: terms.pricing,
+    rules: terms.rules,
     coverMicro: (household) => spendable.get(household) ?? 0,
   });
   const { draft, trades } = gateRecord(MICROGRID, slot, slot, book, cleared);
@@ -151,6 +151,8 @@ function present(
     return [
       {
         householdId,
+        feeder: household.feeder,
+        share: household.share,
         energy,
         limits: {
           sellAboveMicroPerKwh: household.sellAboveMicroPerKwh,

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { numberTrades, type MatchedTrade, type Trade } from '../../src/market/trade.js';
+import type { ClearingRules } from '../../src/market/clearing.js';
 import { measure, type Measurement } from '../../src/metering/measurement.js';
+import type { NetworkVersion } from '../../src/parties/microgrid.js';
 import type { Lot } from '../../src/settlement/claims.js';
 import type { SlotHousehold, SlotInput, SlotTerms } from '../../src/settlement/close-slot.js';
 import { metersOf } from './check-scenario.js';
@@ -63,23 +65,65 @@ const walletArbitrary = fc.oneof(
   { weight: 1, arbitrary: fc.nat(20_000) },
 );
 
+/** A root with two feeders, one of them behind the other in some streets. */
+const networkArbitrary: fc.Arbitrary<NetworkVersion> = fc
+  .record({
+    chain: fc.boolean(),
+    fees: fc.tuple(fc.nat(40_000), fc.nat(40_000)),
+    watts: fc.array(fc.option(fc.nat(400)), { minLength: 4, maxLength: 4 }),
+  })
+  .map(({ chain, fees, watts }) => ({
+    validFrom: SLOT,
+    nodes: [
+      { node: 'root', parent: null, feeMicroPerKwh: 0, capacityUpW: null, capacityDownW: null },
+      {
+        node: 'f1',
+        parent: 'root',
+        feeMicroPerKwh: fees[0],
+        capacityUpW: watts[0]!,
+        capacityDownW: watts[1]!,
+      },
+      {
+        node: 'f2',
+        parent: chain ? 'f1' : 'root',
+        feeMicroPerKwh: fees[1],
+        capacityUpW: watts[2]!,
+        capacityDownW: watts[3]!,
+      },
+    ],
+  }));
+
+const rulesArbitrary: fc.Arbitrary<ClearingRules> = fc
+  .record({
+    pricing: fc.constantFrom(
+      'clearing' as const,
+      'mid-market' as const,
+      'supply-demand-ratio' as const,
+      'pay-as-bid' as const,
+    ),
+    kThousandths: fc.nat(1000),
+    rationing: fc.constantFrom('time' as const, 'pro-rata' as const, 'max-min' as const),
+    network: fc.option(networkArbitrary),
+    slotMinutes: fc.constant(15),
+  })
+  .map((rules) => (rules.network === null ? rules : { ...rules, pricing: 'clearing' as const }));
+
 const termsArbitrary = (mechanism: SlotTerms['mechanism']): fc.Arbitrary<SlotTerms> =>
   fc
     .record({
       feedIn: fc.nat(200_000),
       spread: fc.nat(300_000),
       fee: fc.oneof(fc.constant(0), fc.nat(100_000)),
-      kThousandths: fc.nat(1000),
-      pricing: fc.constantFrom('clearing' as const, 'mid-market' as const),
+      rules: rulesArbitrary,
     })
-    .map(({ feedIn, spread, fee, kThousandths, pricing }) => ({
+    .map(({ feedIn, spread, fee, rules }) => ({
       microgridId: 'street',
       slot: SLOT,
       slotEnd: '2026-06-01T12:15:00Z',
       currency: 'EUR',
       mechanism,
-      pricing,
-      kThousandths,
+      rules,
+      sharing: null,
       tariff: {
         retailMicroPerKwh: feedIn + spread,
         feedInMicroPerKwh: feedIn,
@@ -148,6 +192,7 @@ export const streetAhead: fc.Arbitrary<RandomStreet> = fc
 
 interface House {
   home: Omit<NaiveHousehold, 'id'>;
+  feeder: string | null;
   sellAbove: number | null;
   buyBelow: number | null;
   availableMicro: number;
@@ -156,6 +201,7 @@ interface House {
 function houseArbitrary(): fc.Arbitrary<House> {
   return fc.record({
     home: homeArbitrary,
+    feeder: fc.constantFrom('f1', 'f2', null),
     sellAbove: limit,
     buyBelow: limit,
     availableMicro: walletArbitrary,
@@ -174,6 +220,8 @@ function slotHousehold(house: House & { home: NaiveHousehold }): SlotHousehold {
   const { householdId, ...energy } = measured(house.home);
   return {
     householdId,
+    feeder: house.feeder,
+    share: { parts: 1, rank: 0 },
     energy,
     limits: { sellAboveMicroPerKwh: house.sellAbove, buyBelowMicroPerKwh: house.buyBelow },
     availableMicro: house.availableMicro,

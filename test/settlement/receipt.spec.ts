@@ -7,6 +7,7 @@ import { slotRecords } from '../../src/settlement/slot-records.js';
 import { ALGORITHM, ed25519Signer } from '../../src/transparency/signed-note.js';
 import { parsePolicy } from '../../src/transparency/tlog-policy.js';
 import type { Json } from '../../src/units/canonical-json.js';
+import { rules } from '../market/rules.js';
 import { metersOf } from './check-scenario.js';
 import type { NaiveHousehold } from './naive-slot.js';
 import { measured, meteredStreet, SLOT, streetAhead, type RandomStreet } from './random-street.js';
@@ -237,6 +238,8 @@ function busyStreet() {
       energy,
       limits: { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null },
       availableMicro: 1_000_000_000,
+      feeder: null,
+      share: { parts: 1, rank: 0 },
       usableWh: one.usableWh,
       lots: [],
     };
@@ -252,8 +255,8 @@ const TERMS = {
   slotEnd: '2026-06-01T12:15:00Z',
   currency: 'EUR',
   mechanism: 'metered' as const,
-  pricing: 'clearing' as const,
-  kThousandths: 500,
+  rules: rules(),
+  sharing: null,
   tariff: { retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000, gridFeeMicroPerKwh: 10_000 },
 };
 

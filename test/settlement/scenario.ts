@@ -1,7 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Delivery, Side } from '../../src/market/order.js';
-import type { Pricing, TariffVersion } from '../../src/parties/microgrid.js';
+import type { ClearingRules } from '../../src/market/clearing.js';
+import type { SharingRules } from '../../src/market/metered-sharing.js';
+import type {
+  Mechanism,
+  NetworkNode,
+  Pricing,
+  Rationing,
+  SharingKey,
+  TariffVersion,
+} from '../../src/parties/microgrid.js';
 import { parseMicro } from '../../src/units/money.js';
 import { formatInstant, type Instant } from '../../src/units/slot.js';
 
@@ -15,9 +24,9 @@ import { formatInstant, type Instant } from '../../src/units/slot.js';
 export interface Scenario {
   name: string;
   title: string;
-  mechanism: 'metered' | 'call-auction';
-  pricing: Pricing;
-  kThousandths: number;
+  mechanism: Mechanism;
+  rules: ClearingRules;
+  sharing: SharingRules | null;
   slotMinutes: number;
   tariffs: TariffVersion[];
   households: HouseholdRow[];
@@ -28,6 +37,8 @@ export interface Scenario {
 
 export interface HouseholdRow {
   id: string;
+  feeder: string | null;
+  share: { parts: number; rank: number };
   walletMicro: number;
   /** Of its battery; 0 is none. */
   usableWh: number;
@@ -83,13 +94,27 @@ export function readScenario(path: string): Scenario {
   return {
     name,
     title,
-    mechanism: settings.get('mechanism') === 'call-auction' ? 'call-auction' : 'metered',
-    pricing: settings.get('pricing') === 'mid-market' ? 'mid-market' : 'clearing',
-    kThousandths: Number(settings.get('k') ?? 500),
+    mechanism: (settings.get('mechanism') ?? 'metered') as Mechanism,
+    rules: {
+      pricing: (settings.get('pricing') ?? 'clearing') as Pricing,
+      kThousandths: Number(settings.get('k') ?? 500),
+      rationing: (settings.get('rationing') ?? 'pro-rata') as Rationing,
+      network: networkOf(rowsOf('network')),
+      slotMinutes: Number(settings.get('slot') ?? 15),
+    },
+    sharing:
+      settings.get('mechanism') === 'sharing'
+        ? {
+            key: (settings.get('key') ?? 'dynamic') as SharingKey,
+            priceMicroPerKwh: micro(settings.get('price') ?? ''),
+          }
+        : null,
     slotMinutes: Number(settings.get('slot') ?? 15),
     tariffs,
     households: rowsOf('households').map((row) => ({
       id: row('id'),
+      feeder: row('feeder', '') || null,
+      share: { parts: Number(row('parts', '1')), rank: Number(row('rank', '0')) },
       walletMicro: parseMicro(row('wallet', '0')),
       usableWh: Number(row('usable', '0')),
       sellAboveMicroPerKwh: micro(row('sell-above', '')),
@@ -159,6 +184,21 @@ function tariffOf(words: readonly string[]): TariffVersion {
       },
     ],
   };
+}
+
+/** Fees in the currency per kWh, capacities in W, of the edge up to the parent. */
+function networkOf(
+  rows: readonly ((column: string, absent?: string) => string)[],
+): ClearingRules['network'] {
+  if (rows.length === 0) return null;
+  const nodes = rows.map((row): NetworkNode => ({
+    node: row('node'),
+    parent: row('parent', '') || null,
+    feeMicroPerKwh: parseMicro(row('fee', '0')),
+    capacityUpW: wattHours(row('up', '')),
+    capacityDownW: wattHours(row('down', '')),
+  }));
+  return { validFrom: instantOf('00:00'), nodes };
 }
 
 /** Each row as a function from a column's name to its text; `-` and a missing column are `absent`. */
