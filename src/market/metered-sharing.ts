@@ -1,4 +1,5 @@
 import type { Microgrid, Pricing, SharingKey, Tariff } from '../parties/microgrid.js';
+import { compareIds } from './canonical-order.js';
 import { askWithin, bidWithin } from './limits.js';
 import { coveredWh, type MeteredHousehold, type MeteredMarketResult } from './metered-market.js';
 import { pairInOrder, type LimitOrder } from './pairing.js';
@@ -27,16 +28,16 @@ export interface SharingHousehold extends MeteredHousehold {
 }
 
 export interface MeteredSharingInput {
-  /** Sorted by id. */
   readonly households: readonly SharingHousehold[];
   readonly tariff: Tariff;
   readonly pricing: Pricing;
   readonly sharing: SharingRules;
 }
 
-/** Divides one slot's surplus. @throws RangeError when a household both sells and buys */
+/** Divides one slot's surplus; what does not divide goes to the lower id. @throws RangeError when a household both sells and buys */
 export function meteredSharing(input: MeteredSharingInput): MeteredMarketResult {
-  const { households, tariff, sharing } = input;
+  const { tariff, sharing } = input;
+  const households = input.households.toSorted((a, b) => compareIds(a.householdId, b.householdId));
   const both = households.find(({ toSellWh, toBuyWh }) => toSellWh > 0 && toBuyWh > 0);
   if (both) throw new RangeError(`household ${both.householdId} has energy to sell and to buy`);
   const price = sharingPrice(input);

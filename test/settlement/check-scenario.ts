@@ -59,6 +59,7 @@ function live(scenario: Scenario): { outcome: Outcome; faults: string[] } {
     'expect batteries': [],
     'expect wallets': [],
     'expect slots': [],
+    'expect wires': [],
   };
   for (const slot of [...new Set(scenario.energy.map((row) => row.slot))].sort()) {
     const terms = termsOf(scenario, slot);
@@ -69,6 +70,12 @@ function live(scenario: Scenario): { outcome: Outcome; faults: string[] } {
     faults.push(...untrue(books, lots).map((what) => `${scenario.name}: ${timeOf(slot)} ${what}`));
     tell(outcome, settled);
   }
+  outcome['expect wires'] = [
+    {
+      fees: formatMicro(books.balance(SYSTEM.gridFees)),
+      rent: formatMicro(books.balance(SYSTEM.congestionRent)),
+    },
+  ];
   outcome['expect wallets'] = scenario.households.map(({ id }) => ({
     household: id,
     balance: formatMicro(books.balance(walletOf(id))),

@@ -9,13 +9,13 @@ import { naiveAuction } from '../market/naive-auction.js';
 import { metersOf } from './check-scenario.js';
 import { figuresOf, naively, tariffOf } from './figures.js';
 import { naiveSlot } from './naive-slot.js';
-import { measured, meteredStreet, SLOT, streetAhead } from './random-street.js';
+import { measured, meteredStreet, sharedStreet, SLOT, streetAhead } from './random-street.js';
 import { booksBefore, DEPOSIT, supplyOf, withHolds } from './ready-books.js';
 import { wholeSlot } from './whole-slot.js';
 
 /** A failing street is printed with the seed that brings it back. */
 const RUNS = { numRuns: 400 };
-const anyStreet = fc.oneof(meteredStreet, streetAhead);
+const anyStreet = fc.oneof(meteredStreet, sharedStreet, streetAhead);
 
 describe('any slot of any street', () => {
   test('is what following every single Wh comes to', () => {
@@ -161,7 +161,7 @@ describe('a slot of energy really metered', () => {
   test('trades all that limits and wallets allow, at a price they agree to', () => {
     fc.assert(
       fc.property(meteredStreet, ({ input }) => {
-        const rich = richStreet(input);
+        const rich = richStreet(withoutWires(input));
         const { terms, tradedWh, clearingPriceMicroPerKwh, walletLimited } = closeSlot(rich);
         const { retailMicroPerKwh, feedInMicroPerKwh, gridFeeMicroPerKwh } = terms.tariff;
         const orders = closeSlot({
@@ -191,7 +191,7 @@ describe('a slot of energy really metered', () => {
         const naive = naiveAuction(bids, asks);
         expect([tradedWh, walletLimited]).toEqual([naive.volume, []]);
         if (naive.interval === null) expect(clearingPriceMicroPerKwh).toBeNull();
-        else if (terms.rules.network === null && terms.rules.pricing === 'clearing') {
+        else if (terms.rules.pricing === 'clearing') {
           const [low, high] = naive.interval;
           expect(clearingPriceMicroPerKwh).toBeGreaterThanOrEqual(low);
           expect(clearingPriceMicroPerKwh).toBeLessThanOrEqual(high);
@@ -201,9 +201,35 @@ describe('a slot of energy really metered', () => {
     );
   });
 
+  test('shared by need, uses all that is left over and wanted at the price', () => {
+    fc.assert(
+      fc.property(sharedStreet, ({ input }) => {
+        const { terms } = input;
+        const open = input.households.map((one) => ({
+          ...one,
+          limits: { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null },
+        }));
+        const rich = richStreet({
+          ...input,
+          terms: { ...terms, sharing: { ...terms.sharing!, key: 'dynamic' } },
+          households: open,
+        });
+        const { tradedWh, households } = closeSlot(rich);
+        const left = (of: (one: (typeof households)[number]) => number) =>
+          households.reduce((total, one) => total + of(one), 0);
+        const unsold = left(({ settlement }) => settlement.toGridWh);
+        const lacking = left(({ settlement }) => settlement.fromGridWh);
+        const { retailMicroPerKwh, feedInMicroPerKwh, gridFeeMicroPerKwh } = terms.tariff;
+        if (retailMicroPerKwh - gridFeeMicroPerKwh < feedInMicroPerKwh) expect(tradedWh).toBe(0);
+        else expect(Math.min(unsold, lacking)).toBe(0);
+      }),
+      RUNS,
+    );
+  });
+
   test('never takes more from a wallet than it covers', () => {
     fc.assert(
-      fc.property(meteredStreet, ({ input }) => {
+      fc.property(fc.oneof(meteredStreet, sharedStreet), ({ input }) => {
         const { households, trades } = closeSlot(input);
         for (const { householdId, availableMicro } of households.map((one) => one.input)) {
           const owed = trades
@@ -233,6 +259,11 @@ test('who trades what is delivered is never worse off than with the tariff alone
     RUNS,
   );
 });
+
+function withoutWires(input: SlotInput): SlotInput {
+  const rules = { ...input.terms.rules, network: null };
+  return { ...input, terms: { ...input.terms, rules } };
+}
 
 function richStreet(input: SlotInput): SlotInput {
   return {

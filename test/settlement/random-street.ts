@@ -142,6 +142,27 @@ export const meteredStreet: fc.Arbitrary<RandomStreet> = fc
     };
   });
 
+/** Under `sharing`: divided at close by key. */
+export const sharedStreet: fc.Arbitrary<RandomStreet> = fc
+  .tuple(
+    meteredStreet,
+    fc.constantFrom('static' as const, 'dynamic' as const, 'hybrid' as const, 'cascade' as const),
+    fc.constantFrom('mid-market' as const, 'supply-demand-ratio' as const, 'fixed' as const),
+    fc.nat(600_000),
+    fc.array(fc.record({ parts: fc.nat(3), rank: fc.nat(2) }), { minLength: 6, maxLength: 6 }),
+  )
+  .map(([{ homes, input }, key, pricing, price, shares]) => {
+    const priceMicroPerKwh = pricing === 'fixed' ? price : null;
+    const terms: SlotTerms = {
+      ...input.terms,
+      mechanism: 'sharing',
+      rules: { ...input.terms.rules, pricing, network: null },
+      sharing: { key, priceMicroPerKwh },
+    };
+    const households = input.households.map((one, at) => ({ ...one, share: shares[at]! }));
+    return { homes, input: { ...input, terms, households } };
+  });
+
 /**
  * With any trades made ahead, also of households that are gone, at prices between the tariffs, or
  * beyond them where a new tariff came after the trade.

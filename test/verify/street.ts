@@ -47,7 +47,13 @@ const SLOTS: Slot[] = [
     end: '08:30',
     sun: [150, 1000, 700],
     net: { bert: 240, cleo: 100, dora: 50.7, emil: 70, fred: 20, gerd: 110 },
-    after: async (_, meters) => {
+    after: async ({ database, parties }, meters) => {
+      // From the next slot but one the wires count: the east is behind one that soon is full.
+      const hub = { node: 'hub', parent: null };
+      const east = { node: 'east', parent: 'hub', feeMicroPerKwh: 5_000, capacityDownW: 400 };
+      await database.transaction((sql) =>
+        parties.addNetwork(sql, STREET, { validFrom: at('08:45'), nodes: [hub, east] }, 'otto'),
+      );
       // The same again is a repeat; another value at the same instant contradicts the first.
       await meters.read('fred-grid', at('08:30'), 40);
       meters.flow('fred-grid', 5);
@@ -285,6 +291,7 @@ const MEMBERS = [
   },
   {
     household: 'bert',
+    feeder: 'east',
     importLimitW: 11_000,
     exportLimitW: 5_000,
     meters: [{ meter: 'bert-grid', role: 'grid' as const }],
