@@ -89,7 +89,7 @@ function sortTies<Order extends Named>(
 const FEW = 16;
 
 /** @throws RangeError when the ids are the same: sorting compares all that end up side by side */
-export function compareIds({ id: a }: Named, { id: b }: Named): number {
+function compareIds({ id: a }: Named, { id: b }: Named): number {
   if (a === b) throw new RangeError(`order id ${a} is used twice`);
   return a < b ? -1 : 1;
 }

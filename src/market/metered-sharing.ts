@@ -1,5 +1,4 @@
 import type { Microgrid, Pricing, SharingKey, Tariff } from '../parties/microgrid.js';
-import { compareIds } from './canonical-order.js';
 import { askWithin, bidWithin } from './limits.js';
 import { coveredWh, type MeteredHousehold, type MeteredMarketResult } from './metered-market.js';
 import { pairInOrder, type LimitOrder } from './pairing.js';
@@ -37,7 +36,7 @@ export interface MeteredSharingInput {
 /** Divides one slot's surplus; what does not divide goes to the lower id. @throws RangeError when a household both sells and buys */
 export function meteredSharing(input: MeteredSharingInput): MeteredMarketResult {
   const { tariff, sharing } = input;
-  const households = input.households.toSorted((a, b) => compareIds(a.householdId, b.householdId));
+  const households = input.households.toSorted((a, b) => (a.householdId < b.householdId ? -1 : 1));
   const both = households.find(({ toSellWh, toBuyWh }) => toSellWh > 0 && toBuyWh > 0);
   if (both) throw new RangeError(`household ${both.householdId} has energy to sell and to buy`);
   const price = sharingPrice(input);

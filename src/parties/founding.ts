@@ -48,7 +48,6 @@ export type TariffRequest = z.input<typeof TARIFF>;
 const PRICINGS_OF: Readonly<Record<Mechanism, readonly Pricing[]>> = {
   metered: ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
   'call-auction': ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
-  continuous: ['pay-as-bid'],
   sharing: ['mid-market', 'supply-demand-ratio', 'fixed'],
 };
 
@@ -85,6 +84,10 @@ export const FOUNDING = z
       const { mechanism } = input as { mechanism: Mechanism };
       return `must be ${PRICINGS_OF[mechanism].join(', or ')} under ${mechanism}`;
     },
+  })
+  .refine(({ mechanism, rationing }) => rationing !== 'time' || mechanism === 'call-auction', {
+    path: ['rationing'],
+    message: 'time is for orders: what was metered has none. Choose pro-rata or max-min',
   })
   .refine((one) => (one.pricing === 'fixed') === (one.sharingPriceMicroPerKwh !== null), {
     path: ['sharingPriceMicroPerKwh'],

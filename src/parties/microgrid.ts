@@ -2,7 +2,7 @@
 
 import type { Instant, SlotMinutes } from '../units/slot.js';
 
-export const MECHANISMS = ['metered', 'call-auction', 'continuous', 'sharing'] as const;
+export const MECHANISMS = ['metered', 'call-auction', 'sharing'] as const;
 export type Mechanism = (typeof MECHANISMS)[number];
 export const PRICINGS = [
   'clearing',

@@ -70,10 +70,11 @@ ORDER BY valid_from, node_id COLLATE "C"`;
 export const INSERT_NETWORK = `
 INSERT INTO network_node (microgrid_id, valid_from, node_id, parent_id, fee_micro_per_kwh,
   capacity_up_w, capacity_down_w)
-SELECT $1, $2, node, parent, "feeMicroPerKwh", "capacityUpW", "capacityDownW"
+SELECT $1::text, $2::timestamptz, node, parent, "feeMicroPerKwh", "capacityUpW", "capacityDownW"
 FROM jsonb_to_recordset($3::jsonb) AS one (node text, parent text, "feeMicroPerKwh" bigint,
   "capacityUpW" integer, "capacityDownW" integer)
-WHERE NOT EXISTS (SELECT FROM network_node WHERE microgrid_id = $1 AND valid_from = $2)
+WHERE NOT EXISTS (
+  SELECT FROM network_node WHERE microgrid_id = $1::text AND valid_from = $2::timestamptz)
 RETURNING node_id`;
 
 // The version in force at $2 and all that begin before $3; before the first version, the first.
