@@ -6,6 +6,7 @@ import {
   type PilotedHousehold,
   type StreetHistory,
 } from '../src/market/autopilot.js';
+import type { ClearingRules } from '../src/market/clearing.js';
 import { clearOrders } from '../src/market/gate-clearing.js';
 import type { Outcome, Strategy, StreetEnergy } from '../src/market/strategy.js';
 import { STORED_PERMILLE } from '../src/market/battery-plan.js';
@@ -77,12 +78,14 @@ export function* backtest(task: BacktestTask): Generator<BacktestSlot> {
         slotEnd: formatInstant(slotMillis + length),
         currency: 'EUR',
         mechanism: task.mechanism,
-        pricing: task.pricing,
-        kThousandths: 500,
+        rules: rulesOf(task),
+        sharing: task.mechanism === 'sharing' ? { key: 'dynamic', priceMicroPerKwh: null } : null,
         tariff,
       },
       households: homes.map((home, at) => ({
         householdId: home.id,
+        feeder: null,
+        share: { parts: 1, rank: 0 },
         energy: { ...flows[at]!, unexplainedWh: 0, quality: 'measured' },
         limits: { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null },
         availableMicro: CREDIT_MICRO,
@@ -94,6 +97,11 @@ export function* backtest(task: BacktestTask): Generator<BacktestSlot> {
     settled.households.forEach(({ uses }, at) => (homes[at]!.lots = uses.lotsAfter));
     yield { settled, clearingPrice: price ?? settled.clearingPriceMicroPerKwh };
   }
+}
+
+function rulesOf({ pricing, street }: BacktestTask): ClearingRules {
+  const slotMinutes = street.stepMinutes;
+  return { pricing, kThousandths: 500, rationing: 'pro-rata', network: null, slotMinutes };
 }
 
 /** One home: what it remembers, and a battery that loses a little of what it is given. */
@@ -114,6 +122,8 @@ class Home {
       householdId: id,
       alias: id,
       feeder: null,
+      shareParts: 1,
+      shareRank: 0,
       importLimitW: null,
       exportLimitW: null,
       creditLimitMicro: 0,
@@ -214,13 +224,18 @@ function gate(
     })),
   });
   const orders = decided.flatMap(({ orders: wanted }) =>
-    wanted.map(({ id, request }) => ({ ...request, orderId: id, householdId: request.household })),
+    wanted.map(({ id, request }) => ({
+      ...request,
+      orderId: id,
+      householdId: request.household,
+      feeder: null,
+      sequence: 0,
+    })),
   );
   const cleared = clearOrders({
     orders,
     tariff: task.tariff,
-    kThousandths: 500,
-    pricing: task.pricing,
+    rules: rulesOf(task),
     coverMicro: () => CREDIT_MICRO,
   });
   const filled = new Map<string, number>();

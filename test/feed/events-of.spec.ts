@@ -10,7 +10,6 @@ import { runRecords } from '../../src/rewards/reward-records.js';
 import { closeSlot, type SlotHousehold } from '../../src/settlement/close-slot.js';
 import { correctSlot } from '../../src/settlement/correct-slot.js';
 import { wholeSlot } from '../settlement/whole-slot.js';
-import { slotRecords } from '../../src/settlement/slot-records.js';
 import { rules } from '../market/rules.js';
 import * as records from './records.js';
 

@@ -62,6 +62,8 @@ describe('quotes are cut', () => {
             householdId: 'A',
             alias: 'A',
             feeder: null,
+            shareParts: 1,
+            shareRank: 0,
             importLimitW: bounds.importLimitW ?? null,
             exportLimitW: bounds.exportLimitW ?? null,
             creditLimitMicro: 0,

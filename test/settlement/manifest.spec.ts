@@ -14,6 +14,7 @@ import { checkManifests } from '../../src/settlement/manifest-check.js';
 import { publicFields } from '../../src/settlement/manifest-release.js';
 import { parsePolicy } from '../../src/transparency/tlog-policy.js';
 import { formatInstant, parseInstant } from '../../src/units/slot.js';
+import { rules } from '../market/rules.js';
 import { POLICY, sealedSlot } from './sealed-slot.js';
 
 /** Manifests against a journal that is simply added up again. */
@@ -331,8 +332,8 @@ function slotAt(start: string): SettledSlot {
       slotEnd: formatInstant(parseInstant(start) + 6 * 3_600_000),
       currency: 'EUR',
       mechanism: 'metered',
-      pricing: 'clearing',
-      kThousandths: 500,
+      rules: rules(),
+      sharing: null,
       tariff: { retailMicroPerKwh: 0, feedInMicroPerKwh: 0, gridFeeMicroPerKwh: 0 },
     },
     households: [],
