@@ -216,7 +216,13 @@ export class PartiesService {
     ]);
     return [...groupBy(rows, ({ validFrom }) => validFrom)].map(([validFrom, nodes]) => ({
       validFrom,
-      nodes: nodes.map(({ validFrom: _, ...node }) => node),
+      nodes: nodes.map(({ node, parent, feeMicroPerKwh, capacityUpW, capacityDownW }) => ({
+        node,
+        parent,
+        feeMicroPerKwh,
+        capacityUpW,
+        capacityDownW,
+      })),
     }));
   }
 
