@@ -10,7 +10,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   ingest: 'durable readings a second, publish to commit, against the bare pipe',
   'close-slot': 'seconds to close a slot of 1,000 households, and where they go',
   market: 'the call auction against a bare sort-and-merge',
-  log: 'records, commitments and proofs a second; posting against COPY and row by row',
+  ledger: 'transfers, log entries and proofs a second; posting against COPY and row by row',
 };
 
 const HELP = `npm run bench -- [${Object.keys(BENCHMARKS).join('|')}] [--json] [--help]

@@ -192,7 +192,10 @@ class TimedStatements {
         return inner
           .transaction(async (sql) => {
             this.add('BEGIN', performance.now() - began);
-            const result = await work({ query: this.timed(sql) });
+            const result = await work({
+              query: this.timed(sql),
+              copyIn: (copies) => this.timing('COPY journal', () => sql.copyIn(copies)),
+            });
             ended = performance.now();
             return result;
           })
@@ -215,14 +218,17 @@ class TimedStatements {
   }
 
   private timed(sql: Sql): Sql['query'] {
-    return async <Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]> => {
-      const began = performance.now();
-      try {
-        return await sql.query<Row>(text, parameters);
-      } finally {
-        this.add(nameOf(text), performance.now() - began);
-      }
-    };
+    return <Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]> =>
+      this.timing(text, () => sql.query<Row>(text, parameters));
+  }
+
+  private async timing<T>(text: string, run: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    try {
+      return await run();
+    } finally {
+      this.add(nameOf(text), performance.now() - began);
+    }
   }
 
   private add(statement: string, millis: number): void {
@@ -232,7 +238,7 @@ class TimedStatements {
 
 /** What a statement does to which table. */
 function nameOf(text: string): string {
-  const written = /\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)/.exec(text);
+  const written = /\b(INSERT INTO|UPDATE|DELETE FROM|COPY)\s+(\w+)/.exec(text);
   if (written) return `${written[1]} ${written[2]}`;
   const read = /\bFROM\s+([a-z_]+)\b(?!\s*\()/.exec(text);
   return `SELECT ${/LATERAL/.test(text) ? 'around ' : ''}${read?.[1] ?? '?'}`;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { loadSettings, type Settings } from '../src/config.js';
+import { CopyIn } from '../src/database/copy-in.js';
 import type { DatabaseService, Sql } from '../src/database/database.service.js';
 import { openDatabase } from '../src/database/open-database.service.js';
 
@@ -96,48 +97,9 @@ export async function copyIn(
 ): Promise<void> {
   await client.query('BEGIN');
   for (const { table, rows } of texts) {
-    await client.query(new Copy(`COPY ${schema}.${table} FROM STDIN`, rows)).done;
+    await client.query(new CopyIn([{ text: `COPY ${schema}.${table} FROM STDIN`, rows }])).done;
   }
   await client.query('COMMIT');
-}
-
-/** COPY over the wire, by the hooks that `pg` calls on a query. */
-class Copy implements pg.Submittable {
-  readonly done: Promise<void>;
-  private settle!: (error?: Error) => void;
-
-  constructor(
-    private readonly text: string,
-    private readonly rows: Buffer,
-  ) {
-    this.done = new Promise((resolve, reject) => {
-      this.settle = (error) => (error ? reject(error) : resolve());
-    });
-  }
-
-  submit(connection: pg.Connection): void {
-    connection.query(this.text);
-  }
-
-  handleCopyInResponse(connection: CopyConnection): void {
-    connection.sendCopyFromChunk(this.rows);
-    connection.endCopyFrom();
-  }
-
-  handleCommandComplete(): void {}
-
-  handleReadyForQuery(): void {
-    this.settle();
-  }
-
-  handleError(error: Error): void {
-    this.settle(error);
-  }
-}
-
-interface CopyConnection {
-  sendCopyFromChunk(rows: Buffer): void;
-  endCopyFrom(): void;
 }
 
 /**

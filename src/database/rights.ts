@@ -47,6 +47,8 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
     ['UPDATE (hashes)'],
     ['INSERT', 'UPDATE (hashes)'],
   ),
+  hold_timeout: changing('it goes once the hold is resolved', ['DELETE']),
+  failed_id: insertOnly(),
   account: changing('a balance moves with every transfer', ['UPDATE']),
 
   // What meters said and what it came to.

@@ -36,11 +36,25 @@ export function isOutOfCirculation(account: string): boolean {
   return /^system\/[a-z]+-(retired|loss|grid)$/.test(account);
 }
 
-/** The opening terms of an account: `limited` accounts may owe at most `creditLimit`. */
+/** The households whose accounts these are, sorted; the microgrid and programs are none. */
+export function householdsOf(...accounts: string[]): string[] {
+  const owners = accounts.flatMap((account) => {
+    const [kind, owner] = account.split('/');
+    return kind === 'household' ? [owner!] : [];
+  });
+  return [...new Set(owners)].sort();
+}
+
+/**
+ * The opening terms of an account. A `limited` one may owe at most `creditLimit`: what its debits,
+ * pending ones included, exceed its posted credits by. One with a `debitLimit` may hold at most that:
+ * what its credits, pending ones included, exceed its posted debits by.
+ */
 export type AccountTerms = {
   account: string;
   limited: boolean;
   creditLimit: number;
+  debitLimit?: number;
 };
 
 /** Cumulative sides of an account; all non-negative. */
@@ -51,6 +65,8 @@ export interface Balance {
   creditsPosted: number;
   limited: boolean;
   creditLimit: number;
+  /** Null: it may hold any amount. */
+  debitLimit: number | null;
 }
 
 /** Credits minus debits, posted only. */

@@ -15,61 +15,102 @@ export const READ_HEAD = `
 export const READ_HEADS = `
   SELECT microgrid_id AS "microgridId", sequence FROM journal_head ORDER BY microgrid_id`;
 
-/** Nearly all accounts are open already: to look first is cheaper than to meet a conflict a row. */
-export const OPEN_ACCOUNTS = `
-  INSERT INTO account (microgrid_id, account_id, asset, limited, credit_limit)
-  SELECT $1::text, account, asset, limited, credit_limit
-  FROM unnest($2::text[], $3::text[], $4::boolean[], $5::bigint[])
-    AS opened (account, asset, limited, credit_limit)
-  WHERE NOT EXISTS (
-    SELECT FROM account known
-    WHERE known.microgrid_id = $1::text AND known.account_id = opened.account)
-  ON CONFLICT DO NOTHING
-  RETURNING account_id AS "accountId"`;
+/** Accounts as they stand: only who holds the head's lock changes them. */
+export const ACCOUNTS = `
+  SELECT account_id AS account, asset, debits_pending AS "debitsPending",
+    credits_pending AS "creditsPending", debits_posted AS "debitsPosted",
+    credits_posted AS "creditsPosted", limited, credit_limit AS "creditLimit",
+    debit_limit AS "debitLimit", version
+  FROM account WHERE microgrid_id = $1 AND account_id = ANY ($2::text[])`;
 
-/** Matches on the asset too: a row count short of the batch means that an account holds another. */
+export const OPEN_ACCOUNTS = `
+  INSERT INTO account (microgrid_id, account_id, asset, limited, credit_limit, debit_limit,
+    debits_pending, credits_pending, debits_posted, credits_posted, version)
+  SELECT $1, * FROM unnest($2::text[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])`;
+
+/** Adds rather than sets; a row count short of the batch means that an account has gone. */
 export const CHANGE_ACCOUNTS = `
   UPDATE account SET
     debits_pending = account.debits_pending + change.debits_pending,
     credits_pending = account.credits_pending + change.credits_pending,
     debits_posted = account.debits_posted + change.debits_posted,
-    credits_posted = account.credits_posted + change.credits_posted
-  FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-    AS change (account, asset, debits_pending, credits_pending, debits_posted, credits_posted)
+    credits_posted = account.credits_posted + change.credits_posted,
+    version = account.version + change.records
+  FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS change (account, debits_pending, credits_pending, debits_posted, credits_posted, records)
   WHERE account.microgrid_id = $1 AND account.account_id = change.account
-    AND account.asset = change.asset
-  RETURNING account.account_id AS "accountId"`;
+  RETURNING 1`;
 
-export const OPEN_HOLDS = `
-  SELECT held.transfer_id AS id, held.debit_account AS debit, held.credit_account AS credit,
-    held.asset, held.amount
+const HOLD = `
+  held.transfer_id AS id, held.debit_account AS debit, held.credit_account AS credit, held.asset,
+  held.amount, held.state, timeout.expires_at AS "expiresAt"`;
+
+/** These transfers, and what became of those that are holds. */
+export const HOLDS = `
+  SELECT ${HOLD}, resolution.state AS resolved
   FROM transfer held
-  WHERE held.microgrid_id = $1 AND held.transfer_id = ANY ($2::text[]) AND held.state = 'pending'
-    AND NOT EXISTS (
-      SELECT FROM transfer resolved
-      WHERE resolved.microgrid_id = held.microgrid_id AND resolved.pending_id = held.transfer_id)`;
+  LEFT JOIN hold_timeout timeout USING (microgrid_id, transfer_id)
+  LEFT JOIN transfer resolution ON resolution.microgrid_id = held.microgrid_id
+    AND resolution.pending_id = held.transfer_id
+  WHERE held.microgrid_id = $1 AND held.transfer_id = ANY ($2::text[])`;
 
-export const INSERT_RECORD_HEADS = `
-  INSERT INTO record_head (microgrid_id, sequence, kind, at, cause_hash, commitment)
-  SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[], $6::bytea[])`;
+/** Open holds whose time is over by $2, in the order in which they expire. */
+export const DUE_HOLDS = `
+  SELECT ${HOLD}, NULL AS resolved
+  FROM hold_timeout timeout JOIN transfer held USING (microgrid_id, transfer_id)
+  WHERE timeout.microgrid_id = $1 AND timeout.expires_at <= $2
+  ORDER BY timeout.expires_at, held.sequence, held.line`;
 
-export const INSERT_RECORD_BODIES = `
-  INSERT INTO record_body (microgrid_id, sequence, key_holder, bytes)
-  SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::bytea[])`;
+export const SET_TIMEOUTS = `
+  INSERT INTO hold_timeout (microgrid_id, transfer_id, expires_at)
+  SELECT $1, * FROM unnest($2::text[], $3::timestamptz[])`;
 
-export const INSERT_RECORD_HOUSEHOLDS = `
-  INSERT INTO record_household (microgrid_id, household_id, sequence)
-  SELECT $1, * FROM unnest($2::text[], $3::bigint[])`;
+export const END_TIMEOUTS = `
+  DELETE FROM hold_timeout WHERE microgrid_id = $1 AND transfer_id = ANY ($2::text[])`;
 
-export const INSERT_TRANSFERS = `
-  INSERT INTO transfer (microgrid_id, transfer_id, sequence, line, debit_account, credit_account,
-    asset, amount, code, state, pending_id)
-  SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::integer[], $5::text[], $6::text[],
-    $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[])`;
+/** Records by the hashes of their causes, and of these hashes and ids in hex those that failed. */
+export const KNOWN_CAUSES = `
+  SELECT encode(head.cause_hash, 'hex') AS id, head.sequence, body.key_holder AS "keyHolder",
+    body.bytes
+  FROM record_head head LEFT JOIN record_body body USING (microgrid_id, sequence)
+  WHERE head.microgrid_id = $1 AND head.cause_hash = ANY ($2::bytea[])
+  UNION ALL
+  SELECT id, NULL, NULL, NULL FROM failed_id WHERE microgrid_id = $1 AND id = ANY ($3::text[])`;
 
-export const INSERT_LOG_ENTRIES = `
-  INSERT INTO log_entry (microgrid_id, entry_index, entry)
-  SELECT $1, * FROM unnest($2::bigint[], $3::bytea[])`;
+export const INSERT_FAILED_IDS = `
+  INSERT INTO failed_id (microgrid_id, id) SELECT $1, * FROM unnest($2::text[])
+  ON CONFLICT DO NOTHING`;
+
+/** The key of each of these holders, and how many records concern it: the number of its last one. */
+export const HOLDERS = `
+  SELECT asked.holder, last.number, known.key
+  FROM unnest($2::text[]) AS asked (holder)
+  LEFT JOIN record_key known ON known.microgrid_id = $1 AND known.key_holder = asked.holder
+  LEFT JOIN LATERAL (
+    SELECT number FROM record_household concerned
+    WHERE concerned.microgrid_id = $1 AND concerned.household_id = asked.holder
+    ORDER BY concerned.sequence DESC LIMIT 1
+  ) last ON true`;
+
+export const COPY_RECORD_HEADS = `
+  COPY record_head (microgrid_id, sequence, kind, at, cause_hash, commitment)
+  FROM STDIN (FORMAT binary)`;
+
+export const COPY_RECORD_BODIES = `
+  COPY record_body (microgrid_id, sequence, key_holder, bytes) FROM STDIN (FORMAT binary)`;
+
+export const COPY_RECORD_HOUSEHOLDS = `
+  COPY record_household (microgrid_id, household_id, sequence, number)
+  FROM STDIN (FORMAT binary)`;
+
+export const COPY_TRANSFERS = `
+  COPY transfer (microgrid_id, transfer_id, sequence, line, debit_account, credit_account, asset,
+    amount, code, state, pending_id)
+  FROM STDIN (FORMAT binary)`;
+
+export const COPY_LOG_ENTRIES = `
+  COPY log_entry (microgrid_id, entry_index, entry) FROM STDIN (FORMAT binary)`;
 
 export const WRITE_TILES = `
   INSERT INTO log_tile (microgrid_id, level, tile, hashes)
@@ -91,14 +132,11 @@ export const CREATE_KEYS = `
   INSERT INTO record_key (microgrid_id, key_holder, key)
   SELECT $1, * FROM unnest($2::text[], $3::bytea[]) ON CONFLICT DO NOTHING`;
 
-export const READ_KEYS = `
-  SELECT key_holder AS holder, key FROM record_key
-  WHERE microgrid_id = $1 AND key_holder = ANY ($2::text[])`;
-
 export const BALANCES = `
   SELECT account_id AS "accountId", debits_pending AS "debitsPending",
     credits_pending AS "creditsPending", debits_posted AS "debitsPosted",
-    credits_posted AS "creditsPosted", limited, credit_limit AS "creditLimit"
+    credits_posted AS "creditsPosted", limited, credit_limit AS "creditLimit",
+    debit_limit AS "debitLimit"
   FROM account WHERE microgrid_id = $1 AND account_id = ANY ($2::text[])`;
 
 /** $4 is null for all records, or the household whose records are wanted. */

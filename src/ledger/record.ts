@@ -25,16 +25,23 @@ export const RECORD_KINDS = [
   'award',
   'correction',
   'erasure',
+  'expiry',
 ] as const;
 export type RecordKind = (typeof RECORD_KINDS)[number];
 
-export type TransferState = 'posted' | 'pending' | 'post' | 'void';
+/** `expire` is a void that the ledger itself writes once a hold's time is over. */
+export type TransferState = 'posted' | 'pending' | 'post' | 'void' | 'expire';
+
+/** Which side is not to be moved beyond its limit: the amount becomes what it still allows. */
+export type Balancing = 'debit' | 'credit' | 'both';
 
 /**
  * `amount` units of `asset` from one account to another. `pending` holds it; `post` settles up to
  * the held amount of `pendingId` and frees the rest; `void` frees all of it (amount 0).
  */
 export interface TransferDraft {
+  /** 16 bytes in hex of the client's making; else they follow from cause and line. */
+  id?: string;
   debit: string;
   credit: string;
   asset: string;
@@ -42,6 +49,10 @@ export interface TransferDraft {
   code: string;
   state?: TransferState;
   pendingId?: string;
+  /** How long a hold lasts, in market time from the record's `at`. */
+  timeoutSeconds?: number;
+  /** Makes `amount` the most that is moved. */
+  balancing?: Balancing;
 }
 
 export interface RecordDraft {
@@ -67,19 +78,34 @@ export type StoredTransfer = {
   code: string;
   state: TransferState;
   pending?: string;
+  timeoutSeconds?: number;
+  balancing?: Balancing;
+  /** What was asked of a balancing transfer; `amount` is what was moved. */
+  atMost?: number;
 };
 
-/** The body of a record as its canonical bytes spell it. */
+/** What a record says of the accounts and households it comes to, so that none can be left out. */
+export type Standing = {
+  /** Limited accounts that this record is the first to touch. */
+  opens: AccountTerms[];
+  /** By account: how many records have touched it, this one included. */
+  versions: Record<string, number>;
+  /** By household: how many records concern it, this one included. */
+  numbers: Record<string, number>;
+};
+
+/** The body of a record as its canonical bytes spell it. Version 1 has no `versions` and `numbers`. */
 export type RecordBody = {
-  v: 1;
+  v: 1 | 2;
   microgrid: string;
   sequence: number;
   kind: RecordKind;
   at: Instant;
   cause: string;
   households: string[];
-  /** Limited accounts that this record is the first to touch. */
-  opens: AccountTerms[];
+  opens: Standing['opens'];
+  versions?: Standing['versions'];
+  numbers?: Standing['numbers'];
   facts: JsonObject;
   transfers: StoredTransfer[];
 };
@@ -94,34 +120,63 @@ export interface StoredRecord {
   transfers: StoredTransfer[];
 }
 
-/** The record as its canonical bytes: RFC 8785 JSON, UTF-8. Every transfer gets its id from the cause. */
+const NOTHING: Standing = { opens: [], versions: {}, numbers: {} };
+
+/** The record of a draft; of a balancing transfer it says what was asked, as if that were moved. */
 export function recordBody(
   microgridId: string,
   sequence: number,
   draft: RecordDraft,
-  opens: readonly AccountTerms[],
+  standing: Standing = NOTHING,
 ): RecordBody {
+  const transfers = draft.transfers.map((transfer, line) =>
+    storedTransfer(transfer, transfer.id ?? transferId(microgridId, draft.cause, line)),
+  );
+  return bodyOf(microgridId, sequence, { ...draft, transfers }, standing);
+}
+
+/** The record of a draft whose transfers have their ids and amounts. */
+export function bodyOf(
+  microgridId: string,
+  sequence: number,
+  draft: Omit<RecordDraft, 'transfers'> & { transfers: StoredTransfer[] },
+  { opens, versions, numbers }: Standing,
+): RecordBody {
+  const { kind, at, cause, facts, transfers } = draft;
   return {
-    v: 1,
+    v: 2,
     microgrid: microgridId,
     sequence,
-    kind: draft.kind,
-    at: draft.at,
-    cause: draft.cause,
-    households: [...new Set(draft.households)].sort(),
-    opens: [...opens],
-    facts: draft.facts,
-    transfers: draft.transfers.map((transfer, line) => ({
-      id: transferId(microgridId, draft.cause, line),
-      debit: transfer.debit,
-      credit: transfer.credit,
-      asset: transfer.asset,
-      amount: transfer.amount,
-      code: transfer.code,
-      state: transfer.state ?? 'posted',
-      ...(transfer.pendingId === undefined ? {} : { pending: transfer.pendingId }),
-    })),
+    kind,
+    at,
+    cause,
+    households: uniqueSorted(draft.households),
+    opens,
+    versions,
+    numbers,
+    facts,
+    transfers,
   };
+}
+
+export function storedTransfer(transfer: TransferDraft, id: string): StoredTransfer {
+  const { debit, credit, asset, amount, code, pendingId, timeoutSeconds, balancing } = transfer;
+  return {
+    id,
+    debit,
+    credit,
+    asset,
+    amount,
+    code,
+    state: transfer.state ?? 'posted',
+    ...(pendingId === undefined ? {} : { pending: pendingId }),
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    ...(balancing === undefined ? {} : { balancing, atMost: amount }),
+  };
+}
+
+export function uniqueSorted(texts: readonly string[]): string[] {
+  return texts.length < 2 ? [...texts] : [...new Set(texts)].sort();
 }
 
 /** @throws RangeError when a fact is not an integer, text, list or object */
@@ -140,26 +195,56 @@ export function causeHash(microgridId: string, cause: string): Uint8Array {
   return sha256(utf8ToBytes(`neighborwatt/cause/v1\n${microgridId}\n${cause}`));
 }
 
-/** A field of a record that is committed to on its own: a top-level member, or one of the facts. */
+/** A field of a record that is committed to on its own: a top-level member, or one of a group. */
 export interface RecordField {
   name: string;
   value: Uint8Array;
 }
 
+/** Members whose own members are fields: a household opens its versions and not its neighbor's. */
+const GROUPS: ReadonlySet<string> = new Set(['facts', 'versions', 'numbers']);
+
 /** The fields of a record in the order of their leaves: sorted by name, facts as `facts.<name>`. */
 export function recordFields(body: RecordBody): RecordField[] {
-  return fieldTexts(body).map(({ name, text }) => ({ name, value: utf8ToBytes(text) }));
+  return fieldTexts(body).fields.map(({ name, text }) => ({ name, value: utf8ToBytes(text) }));
 }
 
-function fieldTexts(body: RecordBody): { name: string; text: string }[] {
-  const { facts, ...rest } = body;
-  const members: [string, Json][] = [
-    ...Object.entries<Json>(rest),
-    ...Object.entries(facts).map(([name, value]): [string, Json] => [`facts.${name}`, value]),
-  ];
-  return members
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => ({ name, text: canonicalJson(value) }));
+interface FieldText {
+  name: string;
+  text: string;
+}
+
+/**
+ * The texts of the fields and the text of the whole, which is put together from them.
+ * @throws RangeError for what is no record
+ */
+function fieldTexts(body: RecordBody): { fields: FieldText[]; text: string } {
+  if (!isPlain(body.facts ?? null)) throw new RangeError('a record has facts');
+  const fields: FieldText[] = [];
+  const members = sortedEntries(body).map(([name, value]) => {
+    if (!GROUPS.has(name) || !isPlain(value)) {
+      const text = canonicalJson(value);
+      fields.push({ name, text });
+      return `${JSON.stringify(name)}:${text}`;
+    }
+    const inner = sortedEntries(value).map(([key, one]) => {
+      const text = canonicalJson(one);
+      fields.push({ name: `${name}.${key}`, text });
+      return `${JSON.stringify(key)}:${text}`;
+    });
+    return `${JSON.stringify(name)}:{${inner.join(',')}}`;
+  });
+  return { fields, text: `{${members.join(',')}}` };
+}
+
+function isPlain(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function sortedEntries(object: JsonObject): [string, Json][] {
+  return Object.keys(object)
+    .sort()
+    .map((name) => [name, object[name]!]);
 }
 
 /** The salts of a record's fields, in the order of `names`: HMAC chains from the holder's key. */
@@ -185,10 +270,22 @@ export function fieldLeaf(salt: Uint8Array, field: RecordField): Uint8Array {
 
 /** The 32-byte commitment to a record: RFC 6962 root over its salted fields. */
 export function commitment(holderKey: Uint8Array, body: RecordBody): Uint8Array {
-  const fields = fieldTexts(body);
+  return rootOf(holderKey, body.sequence, fieldTexts(body).fields);
+}
+
+/** The canonical bytes and the commitment, at the price of one serialisation. */
+export function sealRecord(
+  holderKey: Uint8Array,
+  body: RecordBody,
+): { bytes: Uint8Array; commitment: Uint8Array } {
+  const { fields, text } = fieldTexts(body);
+  return { bytes: UTF_8.encode(text), commitment: rootOf(holderKey, body.sequence, fields) };
+}
+
+function rootOf(holderKey: Uint8Array, sequence: number, fields: readonly FieldText[]): Uint8Array {
   const salts = fieldSalts(
     holderKey,
-    body.sequence,
+    sequence,
     fields.map(({ name }) => name),
   );
   const range = CompactRange.empty();

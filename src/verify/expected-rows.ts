@@ -36,7 +36,8 @@ export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): 
     });
   });
   for (const household of body.households) {
-    rows.recordHousehold.push({ household_id: household, sequence });
+    const number = body.numbers?.[household] ?? null;
+    rows.recordHousehold.push({ household_id: household, sequence, number });
   }
   if (body.kind === 'household-slot' || (body.kind === 'correction' && 'household' in facts)) {
     rows.measurement.push(measurementRow(facts as HouseholdFacts, sequence));

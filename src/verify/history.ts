@@ -43,6 +43,8 @@ export class History {
     } else if (body.kind === 'order' || body.kind === 'gate') {
       this.settle(record, this.isLimits(body) ? limitsDraft(body) : this.orders.expected(body));
       if (body.kind === 'gate') this.slots.states.closeGate(body);
+    } else if (body.kind === 'expiry') {
+      this.settle(record, this.books.expiry(String(body.facts['hold'])));
     } else if (this.programs.concern(body)) {
       const currency = this.members.microgrid?.currency ?? '';
       this.settle(record, await this.programs.expected(body, currency));

@@ -157,6 +157,9 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   household_strategy:
     'how the autopilot will quote; each change is in the journal, as is every order it makes',
   autopilot: 'work in hand: up to which slot the autopilot has quoted',
+  hold_timeout:
+    'work in hand: when open holds end; an expiry that is missing or too early shows in the journal',
+  failed_id: 'what was refused and never counted',
   feed_cursor: 'how far settlements have been passed on',
   log_policy: 'whose signatures made published checkpoints good; kept by its hash',
   publication: 'cosigned checkpoints: anyone checks their signatures against the policy',

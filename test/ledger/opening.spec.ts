@@ -27,7 +27,7 @@ function bodyWith(facts: Record<string, Json>): RecordBody {
     facts,
     transfers: [],
   };
-  return recordBody('street', 7, draft, []);
+  return recordBody('street', 7, draft);
 }
 
 const BODY = bodyWith({ energyWh: 800, buyer: 'B', seller: 'A', note: null, claimed: [{ wh: 1 }] });

@@ -10,9 +10,11 @@ import {
   recordBody,
   recordBytes,
   recordFields,
+  sealRecord,
   transferId,
   type RecordBody,
   type RecordDraft,
+  type Standing,
 } from '../../src/ledger/record.js';
 import { leafHash, nodeHash } from '../../src/transparency/merkle-tree.js';
 import type { Json } from '../../src/units/canonical-json.js';
@@ -49,9 +51,18 @@ const DRAFT: RecordDraft = {
   ],
 };
 const OPENS = [{ account: 'household/B/wallet', limited: true, creditLimit: 5_000_000 }];
-const BODY = recordBody('street', 7, DRAFT, OPENS);
+const STANDING: Standing = {
+  opens: OPENS,
+  versions: { 'household/B/wallet': 4, 'household/A/wallet': 12, 'system/market': 9 },
+  numbers: { A: 31, B: 5 },
+};
+const BODY = recordBody('street', 7, DRAFT, STANDING);
+/** As records were written before they counted accounts and households. */
+const BODY_V1 = Object.fromEntries(
+  Object.entries({ ...BODY, v: 1 }).filter(([name]) => name !== 'versions' && name !== 'numbers'),
+) as RecordBody;
 
-const BYTES =
+const BYTES_V1 =
   '{"at":"2026-06-01T10:15:00Z","cause":"slot/2026-06-01T10:00:00Z/trade/1","facts":{"buyer":"B",' +
   '"energyWh":800,"note":null,"seller":"A","slot":"2026-06-01T10:00:00Z"},"households":["A","B"],' +
   '"kind":"trade","microgrid":"street","opens":[{"account":"household/B/wallet",' +
@@ -61,6 +72,10 @@ const BYTES =
   '"code":"trade-hold","credit":"system/market","debit":"household/B/wallet",' +
   '"id":"d5d45e3eb108152c9ad2213dfb6ffa81","pending":"00112233445566778899aabbccddeeff",' +
   '"state":"void"}],"v":1}';
+const BYTES = BYTES_V1.replace('"opens"', '"numbers":{"A":31,"B":5},"opens"').replace(
+  '"v":1}',
+  '"v":2,"versions":{"household/A/wallet":12,"household/B/wallet":4,"system/market":9}}',
+);
 
 const NO_KEY = new Uint8Array(32);
 const OTHER_KEY = new Uint8Array(32).fill(1);
@@ -69,6 +84,10 @@ describe('the bytes of a record', () => {
   test('are the same wherever and whenever it is written', () => {
     expect(Buffer.from(recordBytes(BODY)).toString()).toBe(BYTES);
     expect(createHash('sha256').update(recordBytes(BODY)).digest('hex')).toBe(
+      'c78af1182411cfdfd654e629364942608ae10ec915d8989c4f7c90c330581a25',
+    );
+    expect(Buffer.from(recordBytes(BODY_V1)).toString()).toBe(BYTES_V1);
+    expect(createHash('sha256').update(recordBytes(BODY_V1)).digest('hex')).toBe(
       'c387221b4e916f7a450fc49c39dc8bf070c017a8ad0bc2c5e99897fd9afb9194',
     );
   });
@@ -79,14 +98,14 @@ describe('the bytes of a record', () => {
       'street',
       7,
       { ...DRAFT, households: ['A', 'B'], facts: turned },
-      OPENS,
+      STANDING,
     );
     expect(recordBytes(body)).toEqual(recordBytes(BODY));
   });
 
   test('hold no fraction, no NaN and nothing undefined', () => {
     for (const value of [0.5, Number.NaN, 2 ** 53, undefined as unknown as Json]) {
-      const body = recordBody('street', 7, { ...DRAFT, facts: { value } }, []);
+      const body = recordBody('street', 7, { ...DRAFT, facts: { value } });
       expect(() => recordBytes(body)).toThrow(RangeError);
     }
   });
@@ -109,15 +128,29 @@ describe('the bytes of a record', () => {
 describe('the commitment to a record', () => {
   test('is the same for the same key, another for another one', () => {
     expect(hexOf(commitment(NO_KEY, BODY))).toBe(
-      '5e8f548e828eb3a6b5442604b970a3a54710539ef6ec91d40b9573d67d0826b6',
+      '7f72b291e7a65b46f08601b7cb0ea5d7041a5be3f1bc539c4a754ab34c2cad15',
     );
     expect(hexOf(commitment(OTHER_KEY, BODY))).toBe(
+      '26feede34ede49c66a844ae5910d96156059b6041a19cf07c521bcc7d517ed3d',
+    );
+    expect(hexOf(logEntry(commitment(NO_KEY, BODY)))).toMatch(/^017f72b291.{56}$/);
+    expect(hexOf(commitment(NO_KEY, BODY_V1))).toBe(
+      '5e8f548e828eb3a6b5442604b970a3a54710539ef6ec91d40b9573d67d0826b6',
+    );
+    expect(hexOf(commitment(OTHER_KEY, BODY_V1))).toBe(
       '15d2657ca7ffbf4f97395b1f9f3f75a31a06361f81a2cee55b664620e7c630a0',
     );
-    expect(hexOf(logEntry(commitment(NO_KEY, BODY)))).toMatch(/^015e8f548e.{56}$/);
   });
 
-  test('is over every member and every fact, sorted by name', () => {
+  test('comes with the bytes at the price of one serialisation', () => {
+    for (const body of [BODY, BODY_V1, { ...BODY, facts: {}, versions: {}, numbers: {} }]) {
+      const sealed = sealRecord(OTHER_KEY, body);
+      expect(hexOf(sealed.bytes)).toBe(hexOf(recordBytes(body)));
+      expect(hexOf(sealed.commitment)).toBe(hexOf(commitment(OTHER_KEY, body)));
+    }
+  });
+
+  test('is over every member, fact, version and number, sorted by name', () => {
     expect(recordFields(BODY).map(({ name }) => name)).toEqual([
       'at',
       'cause',
@@ -129,10 +162,15 @@ describe('the commitment to a record', () => {
       'households',
       'kind',
       'microgrid',
+      'numbers.A',
+      'numbers.B',
       'opens',
       'sequence',
       'transfers',
       'v',
+      'versions.household/A/wallet',
+      'versions.household/B/wallet',
+      'versions.system/market',
     ]);
   });
 
@@ -145,6 +183,10 @@ describe('the commitment to a record', () => {
       { cause: `${DRAFT.cause}0` },
       { households: ['A'] },
       { opens: [] },
+      { versions: { ...STANDING.versions, 'system/market': 10 } },
+      { versions: {} },
+      { numbers: { A: 31, B: 6 } },
+      { numbers: { A: 31 } },
       { facts: { ...BODY.facts, energyWh: 801 } },
       { facts: { ...BODY.facts, more: 1 } },
       { facts: { ...BODY.facts, seller: 'B', buyer: 'A' } },

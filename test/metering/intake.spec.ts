@@ -286,6 +286,7 @@ function watching(
             onStatement(text);
             return sql.query(text, parameters);
           },
+          copyIn: (copies) => sql.copyIn(copies),
         }),
       );
     },

@@ -175,6 +175,10 @@ describe('an enrolment', () => {
             statements += 1;
             return sql.query(text, parameters);
           },
+          copyIn: (copies) => {
+            statements += copies.length;
+            return sql.copyIn(copies);
+          },
         },
         'other',
         { members: many },

@@ -1,40 +1,30 @@
 import { isOutOfCirculation, SYSTEM, type Token } from '../../src/ledger/accounts.js';
-import { accountChanges, type Hold } from '../../src/ledger/posting.js';
-import { recordBody, type RecordDraft } from '../../src/ledger/record.js';
+import type { RecordDraft } from '../../src/ledger/record.js';
+import { MemoryBooks } from '../ledger/memory-books.js';
 
 /** Books in memory: what the ledger does to balances, without a database. */
 export class Books {
-  private readonly posted = new Map<string, number>();
-  private readonly held = new Map<string, number>();
-  private readonly assets = new Map<string, string>();
-  private readonly holds = new Map<string, Hold>();
-  private sequence = 0;
+  private readonly books: MemoryBooks;
 
-  constructor(private readonly microgridId: string) {}
+  constructor(microgridId: string) {
+    this.books = new MemoryBooks(microgridId);
+  }
 
+  /** @throws Error when one of them is refused */
   post(drafts: readonly RecordDraft[]): void {
-    const bodies = drafts.map((draft) =>
-      recordBody(this.microgridId, (this.sequence += 1), draft, []),
-    );
-    const transfers = bodies.flatMap((body) => body.transfers);
-    for (const change of accountChanges(transfers, this.holds)) {
-      const { account } = change;
-      add(this.posted, account, change.creditsPosted - change.debitsPosted);
-      add(this.held, account, change.debitsPending);
-      this.assets.set(account, change.asset);
-    }
-    for (const transfer of transfers) {
-      if (transfer.state === 'pending') this.holds.set(transfer.id, transfer);
-      if (transfer.pending !== undefined) this.holds.delete(transfer.pending);
-    }
+    this.books.submit(drafts).forEach(({ status, line }, index) => {
+      if (status === 'created') return;
+      throw new Error(`${drafts[index]!.cause}, line ${line}: ${status}`);
+    });
   }
 
   balance(account: string): number {
-    return this.posted.get(account) ?? 0;
+    const one = this.books.account(account);
+    return one ? one.creditsPosted - one.debitsPosted : 0;
   }
 
   heldOf(account: string): number {
-    return this.held.get(account) ?? 0;
+    return this.books.account(account)?.debitsPending ?? 0;
   }
 
   /** What is left to spend of an account that may owe nothing. */
@@ -45,9 +35,8 @@ export class Books {
   /** Over all accounts, by asset: zero in true books. */
   sums(): Record<string, number> {
     const sums: Record<string, number> = {};
-    for (const [account, balance] of this.posted) {
-      const asset = this.assets.get(account)!;
-      sums[asset] = (sums[asset] ?? 0) + balance;
+    for (const { account, asset } of this.books.accounts()) {
+      sums[asset] = (sums[asset] ?? 0) + this.balance(account);
     }
     return sums;
   }
@@ -55,8 +44,8 @@ export class Books {
   /** Tokens that households hold, counted on their own accounts. */
   inHouseholds(token: Token): number {
     let sum = 0;
-    for (const [account, balance] of this.posted) {
-      if (account.startsWith('household/') && this.assets.get(account) === token) sum += balance;
+    for (const { account, asset } of this.books.accounts()) {
+      if (account.startsWith('household/') && asset === token) sum += this.balance(account);
     }
     return sum;
   }
@@ -64,13 +53,9 @@ export class Books {
   /** The same, counted from the other side: issued less what left circulation. */
   circulating(token: Token): number {
     let sum = 0 - this.balance(SYSTEM.issued(token));
-    for (const [account, balance] of this.posted) {
-      if (isOutOfCirculation(account) && this.assets.get(account) === token) sum -= balance;
+    for (const { account, asset } of this.books.accounts()) {
+      if (isOutOfCirculation(account) && asset === token) sum -= this.balance(account);
     }
     return sum;
   }
-}
-
-function add(sums: Map<string, number>, account: string, amount: number): void {
-  sums.set(account, (sums.get(account) ?? 0) + amount);
 }

@@ -216,7 +216,7 @@ test('a gate that cannot be closed sets its slot aside, stops no other, and clos
   expect(slot).toEqual({ reason: expect.stringMatching(/gate has not been closed/) });
   expect((await wallet(street, 'B'))[1]).toBe(50_000);
 
-  await expect(slots.release(microgrid, at('10:15'))).rejects.toThrow('resolves no open hold');
+  await expect(slots.release(microgrid, at('10:15'))).rejects.toThrow('pending_transfer_not_found');
   await point(lost!.hold);
   expect(await slots.release(microgrid, at('10:15'))).toBe(true);
   expect((await slotStates())[1]).toBe('10:15 closed 0');

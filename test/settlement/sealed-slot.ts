@@ -39,7 +39,7 @@ export const POLICY = [
 
 /** @param before how many other entries the log has, of which nothing is known */
 export function sealedSlot(drafts: readonly RecordDraft[], before = 5) {
-  const bodies = drafts.map((draft, at) => recordBody('street', before + 1 + at, draft, []));
+  const bodies = drafts.map((draft, at) => recordBody('street', before + 1 + at, draft));
   const keyOf = (at: number) => keyOfHolder(drafts[at]!.keyHolder);
   const strangers = Array.from({ length: before }, (_, at) => Uint8Array.of(at));
   const entries = bodies.map((body, at) => logEntry(commitment(keyOf(at), body)));

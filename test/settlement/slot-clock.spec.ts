@@ -131,7 +131,9 @@ describe('a slot that cannot be closed', () => {
       '10:45 closed 0',
     ]);
     const [slot] = await database.query(`SELECT reason FROM slot WHERE status = 'quarantined'`);
-    expect(slot).toEqual({ reason: expect.stringMatching(/resolves no open hold: 0{32}/) });
+    expect(slot).toEqual({
+      reason: expect.stringMatching(/trade\/1, line \d .*: pending_transfer_not_found/),
+    });
     const wallet = (await ledger.balances(database, 'street', [walletOf('B')])).get(walletOf('B'))!;
     expect(wallet.debitsPending).toBe(50_000);
     expect((await records(['operator-action'])).at(-1)!.facts).toEqual({
@@ -145,7 +147,9 @@ describe('a slot that cannot be closed', () => {
     const street = await withLostHold();
     const { advance, slots, microgrid, restore, slotStates, ledger, database } = street;
     await advance('11:00');
-    await expect(slots.release(microgrid, at('10:15'))).rejects.toThrow('resolves no open hold');
+    await expect(slots.release(microgrid, at('10:15'))).rejects.toThrow(
+      'pending_transfer_not_found',
+    );
     expect((await slotStates())[1]).toBe('10:15 quarantined 0');
     await restore();
     const other = await street.secondInstance();

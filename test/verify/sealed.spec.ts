@@ -188,6 +188,7 @@ describe('damage is told, not stumbled over:', () => {
     const damaged = 'invalid page in block 3 of relation base/16384/16723';
     const found = await rooms.database.transaction(async (sql) => {
       const onBadDisk: Sql = {
+        copyIn: (copies) => sql.copyIn(copies),
         query: (text, parameters) =>
           / FROM storage_lot /.test(text)
             ? Promise.reject(Object.assign(new Error(damaged), { code: 'XX001' }))
