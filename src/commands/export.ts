@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util';
 import { loadSettings } from '../config.js';
 import { openDatabase } from '../database/open-database.service.js';
 import { trustAtHand } from '../log-keys-at-hand.js';
+import { logQuery } from '../rewards/efficiency.service.js';
 import { RECEIVERS, type Receiver } from '../verify/bundle.js';
-import { exportBundle, ExportRefused, logExport } from '../verify/export.service.js';
+import { exportBundle, ExportRefused } from '../verify/export.service.js';
 
 const HELP = `npm run export -- --microgrid ID --out DIR [--for regulator|auditor|operator] [--to PERSON] [--since N]
 
@@ -18,8 +19,8 @@ also the log in the C2SP layout, for any web server to serve. docs/bundle.md lis
   --for RECEIVER  regulator (as long as nothing else is said): the log, and what the privacy rule lets
                   a regulator see; auditor: money as well; operator: everything that a restore needs,
                   keys of records included, readable by you alone
-  --to PERSON     whom it is made for: they need a regulator's grant, and the households can read in
-                  the access log that they got it. Without it the bundle holds the public log alone
+  --to PERSON     whom it is made for: they need a grant as RECEIVER, and the households can read in
+                  the access log that they got it. Without it the bundle holds what is open to everyone
   --since N       extends the bundle of N entries that lies in DIR
   --vkey KEY      the log's verifier key, where DATA_DIR/keys/log.seed is not at hand
   --json          one JSON document on standard output
@@ -53,16 +54,19 @@ async function main(): Promise<number> {
   const settings = loadSettings(process.env);
   const trust = trustAtHand(settings, values.vkey, microgrid);
   const database = await openDatabase(settings);
+  /** Households read in the access log who was told what about them. */
+  const note = async (by: string) => {
+    await logQuery(database, microgrid, by, { what: 'export', for: receiver }, 'answered', []);
+  };
   try {
     const started = Date.now();
     const { files, ...facts } = await exportBundle(database.url, trust, {
       microgrid,
       receiver,
       out: resolve(out),
-      ...(person === undefined ? {} : { person }),
+      ...(person === undefined ? {} : { person, note: () => note(person) }),
       ...(since === undefined ? {} : { since }),
     });
-    if (person !== undefined) await logExport(database, microgrid, person, receiver);
     const seconds = (Date.now() - started) / 1000;
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     if (values.json) {

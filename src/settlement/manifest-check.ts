@@ -61,7 +61,8 @@ export function checkManifests(
   return checkWindows(fields.value);
 }
 
-function checkWindows(shown: readonly ShownRecord[]): Checked<OpenedWindow[]> {
+/** Windows of opened manifests, in sequence: each adds up, and follows the one before of its token. */
+export function checkWindows(shown: readonly ShownRecord[]): Checked<OpenedWindow[]> {
   const last = new Map<string, OpenedWindow>();
   const windows: OpenedWindow[] = [];
   let before = 0;

@@ -41,6 +41,11 @@ const SHOWN: Readonly<Record<string, ReadonlySet<string>>> = {
 /** Kinds among which records that are shown can be. */
 export const KINDS_SHOWN = ['operator-action', 'award', 'deposit', ...MANIFEST_KINDS] as const;
 
+/** The fields of a record that are open to everyone; null where nothing of it is. */
+export function fieldsPublic(body: RecordBody): ReadonlySet<string> | null {
+  return publicFields(body);
+}
+
 /** The fields of a record that go to the receiver; null where nothing of it does. */
 export function fieldsShown(body: RecordBody, receiver: Receiver): ReadonlySet<string> | null {
   // The operator has the records themselves.

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type { Sql } from '../database/database.service.js';
 import { openRecord } from '../ledger/opening.js';
 import type { RecordBody } from '../ledger/record.js';
 import { CompactRange, leafHash } from '../transparency/merkle-tree.js';
@@ -13,7 +12,7 @@ import {
 } from '../transparency/tile.js';
 import { BUNDLE_FORMAT, tableFile, type BundleManifest, type Receiver } from './bundle.js';
 import { BundleFolder, BundleWriter, exists } from './bundle-folder.service.js';
-import { fieldsShown, KINDS_SHOWN, OPENINGS } from './bundle-openings.js';
+import { fieldsPublic, fieldsShown, KINDS_SHOWN, OPENINGS } from './bundle-openings.js';
 import { NOT_EXPORTED, NOT_EXPORTED_COLUMNS, ROWS_OF_MICROGRID } from './bundle-tables.store.js';
 import * as store from './export.store.js';
 import { Findings } from './finding.js';
@@ -41,6 +40,8 @@ export interface ExportRequest {
   since?: number;
   /** The person it is made for, who is granted a look; without one there is nothing but the log. */
   person?: string;
+  /** Notes that it is handed out, before it is; what fails then is not. */
+  note?: () => Promise<void>;
 }
 
 /**
@@ -66,7 +67,7 @@ export async function exportIn(
   trust: LogTrust,
   request: ExportRequest,
 ): Promise<BundleManifest> {
-  const { microgrid, receiver, out, person } = request;
+  const { microgrid, receiver, out } = request;
   const [head] = await copy.query<{ records: string; schema: string }>(store.HEAD, [microgrid]);
   if (!head) throw new ExportRefused(`there is no journal of a microgrid ${microgrid}`);
   await assertGranted(copy, request);
@@ -87,10 +88,7 @@ export async function exportIn(
     assertRoot(microgrid, checkpoint.root, roots.now);
     if (before) await assertExtends(before, trust, roots.before);
     if (receiver === 'operator') await writeTables(copy, writer, microgrid, checkpoint.size);
-    else if (person !== undefined) {
-      const lines = openings(copy, microgrid, checkpoint.size, receiver);
-      await writer.stream(OPENINGS, lines);
-    }
+    else await writer.stream(OPENINGS, openings(copy, checkpoint.size, request));
     const manifest: Omit<BundleManifest, 'files'> = {
       format: BUNDLE_FORMAT,
       for: receiver,
@@ -100,22 +98,12 @@ export async function exportIn(
       records: receiver === 'operator' ? Number(head.records) : checkpoint.size,
       schema: Number(head.schema),
     };
+    await request.note?.();
     return await writer.finish<BundleManifest>(manifest, before ? 'a bundle' : 'nothing');
   } catch (error) {
     await writer.abandon();
     throw error;
   }
-}
-
-/** Notes in the access log, which the households read, that somebody was given a bundle. */
-export async function logExport(
-  sql: Sql,
-  microgrid: string,
-  person: string,
-  receiver: Receiver,
-): Promise<void> {
-  const question = JSON.stringify({ export: receiver });
-  await sql.query(store.LOG_EXPORT, [microgrid, person, question]);
 }
 
 /** The latest checkpoint that may be handed out, and the policy by which it is good. */
@@ -271,11 +259,11 @@ export function selectOf(
   return `SELECT ${columnsOf(shape).join(', ')} FROM ${table} WHERE ${condition}${order}`;
 }
 
+/** One opened record a line; for nobody in particular, what is open to everyone. */
 function openings(
   copy: TableCopy,
-  microgrid: string,
   size: number,
-  receiver: Receiver,
+  { microgrid, receiver, person }: ExportRequest,
 ): AsyncIterable<Buffer> {
   const kinds = KINDS_SHOWN.map(literal).join(', ');
   const select = filled(store.RECORDS_TO_OPEN.replace(':kinds', kinds), microgrid, size);
@@ -284,7 +272,7 @@ function openings(
       for await (const rows of copy.rows<{ bytes: Buffer; key: Buffer }>(select)) {
         for (const { bytes, key } of rows) {
           const body = JSON.parse(bytes.toString('utf8')) as RecordBody;
-          const shown = fieldsShown(body, receiver);
+          const shown = person === undefined ? fieldsPublic(body) : fieldsShown(body, receiver);
           if (!shown) continue;
           const leaves = openRecord(key, body, (name) => shown.has(name));
           yield Buffer.from(`${JSON.stringify({ sequence: body.sequence, leaves })}\n`);

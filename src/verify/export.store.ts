@@ -36,8 +36,3 @@ export const GRANTED = `
   SELECT 1 AS granted FROM person_grant
   WHERE person_id = $2 AND role = $3 AND (microgrid_id IS NULL OR microgrid_id = $1)
     AND (valid_until IS NULL OR valid_until > now()) LIMIT 1`;
-
-/** Households read who was told what about them. */
-export const LOG_EXPORT = `
-  INSERT INTO regulator_query (microgrid_id, person_id, question, outcome)
-  VALUES ($1, $2, $3::jsonb, 'exported')`;

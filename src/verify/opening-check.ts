@@ -6,24 +6,28 @@ import type { Json, JsonObject } from '../units/canonical-json.js';
 import type { Receiver } from './bundle.js';
 import { fieldsShown, OPENINGS } from './bundle-openings.js';
 import type { Findings } from './finding.js';
+import { ManifestChain } from './manifest-chain.js';
 
 const LINE = z.strictObject({ sequence: z.number().int().min(1), leaves: LEAVES });
 
 /**
  * Openings of a bundle held against the log: the leaves of each give the commitment that its entry
- * holds, nothing is open that the receiver may not see, and the awards of a run are those that the
- * run says.
+ * holds, nothing is open that the receiver may not see, the manifests are a chain, and the awards of a
+ * run are those that the run says.
  */
 export class OpeningCheck {
   private last = 0;
   private run: { sequence: number; awards: number; micro: number } | null = null;
+  private readonly manifests: ManifestChain;
   count = 0;
 
   constructor(
     private readonly microgrid: string,
     private readonly receiver: Receiver,
     private readonly findings: Findings,
-  ) {}
+  ) {
+    this.manifests = new ManifestChain(findings);
+  }
 
   /** @returns the record's sequence, or null where the line is no opening */
   read(text: string): { sequence: number; leaves: readonly Leaf[] } | null {
@@ -58,9 +62,18 @@ export class OpeningCheck {
     this.findings.same(OPENINGS, row, 'sequence', sequence, values.get('sequence'));
     this.assertShown(row, values);
     this.addUp(row, sequence, values);
+    const kind = values.get('kind');
+    if (kind === 'slot-closed' || kind === 'manifest') {
+      this.manifests.take({ sequence, kind, values });
+    }
   }
 
   end(): void {
+    this.manifests.end();
+    this.endRun();
+  }
+
+  private endRun(): void {
     if (!this.run || (this.run.awards === 0 && this.run.micro === 0)) return;
     const row = `record ${this.run.sequence}`;
     this.findings.add(OPENINGS, row, 'facts.awards', 'as many awards as follow', this.run.awards);
@@ -84,7 +97,7 @@ export class OpeningCheck {
   /** A run says how many awards follow it, and what they come to. */
   private addUp(row: string, sequence: number, values: ReadonlyMap<string, Json>): void {
     if (values.get('facts.action') === 'program-run') {
-      this.end();
+      this.endRun();
       const [awards, micro] = [values.get('facts.awards'), values.get('facts.awardedMicro')];
       this.run = { sequence, awards: Number(awards), micro: Number(micro) };
     } else if (values.get('kind') === 'award' && this.run) {

@@ -4,6 +4,7 @@ import { Findings } from '../../verify/finding.js';
 import { HttpLog } from '../../verify/http-log.service.js';
 import { trustInPolicy, type LogTrust } from '../../verify/log-trust.js';
 import { checkPublicLog, readFile } from '../../verify/public-log.js';
+import { PublicManifests } from '../../verify/public-manifests.js';
 import {
   inFiles,
   keptCheckpoints,
@@ -19,8 +20,8 @@ const HELP = `npm run verify -- http URL [--microgrid ID] [--policy FILE | --vke
 
 Verifies a log from its public files alone: the tree is built from all entries, tiles and checkpoint
 are held against it, and it must contain every checkpoint that you kept. URL is that of the service,
-with --microgrid, or that of any log in the C2SP layout, such as an exported bundle behind a web
-server. Exits 1 and names the first file that does not fit, 2 when it cannot look.
+with --microgrid, which also holds the windows that its manifests opened to the log; or that of any
+log in the C2SP layout, such as an exported bundle behind a web server. Exits 1 and names the first file that does not fit, 2 when it cannot look.
 
   --microgrid ID     which log of the service
   --remember FILE    holds the log to the checkpoint kept there, and then keeps the new one
@@ -59,16 +60,28 @@ export async function verifyHttpCommand(args: readonly string[]): Promise<number
   const files = remember !== undefined && existsSync(remember) ? [remember] : [];
   const kept = keptCheckpoints([...values.checkpoint, ...files]);
   const trust = given ?? (await servedTrust(source, findings));
-  const log = trust && (await checkPublicLog(source, trust, kept, findings));
+  const manifests =
+    trust && microgrid !== undefined
+      ? await PublicManifests.read(source, microgrid, trust, findings)
+      : null;
+  const log = trust && (await checkPublicLog(source, trust, kept, findings, manifests?.take));
   const ok = findings.all.length === 0;
   if (ok && log && remember !== undefined) keep(remember, log.note);
   if (values.json) {
     const seconds = (Date.now() - started) / 1000;
-    const document = { ok, seconds, url, checkpoint: shown(log), findings: inFiles(findings.all) };
+    const document = {
+      ok,
+      seconds,
+      url,
+      checkpoint: shown(log),
+      windows: manifests?.windows ?? null,
+      findings: inFiles(findings.all),
+    };
     process.stdout.write(`${JSON.stringify(document)}\n`);
     return ok ? 0 : 1;
   }
   const facts = signedBy(log, given === null);
+  if (manifests) facts.push(`${manifests.windows} windows of manifests are open, and add up`);
   if (ok && kept.length > 0) facts.push(`it contains ${kept.map(({ name }) => name).join(', ')}`);
   process.stdout.write(report(url, findings.all, facts));
   return ok ? 0 : 1;
