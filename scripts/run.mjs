@@ -31,7 +31,15 @@ const PROGRAM = {
 const PAGES = {
   name: 'web pages',
   marker: 'web/dist/index.html',
-  sources: ['web', 'src/feed/feed-event.ts', 'src/units'],
+  sources: [
+    'web',
+    'src/feed/feed-event.ts',
+    'src/units',
+    'src/transparency',
+    'src/ledger',
+    'src/settlement',
+    'src/metering',
+  ],
   tool: ['node_modules/vite/bin/vite.js', 'build', 'web', '--logLevel', 'warn'],
 };
 const WITH_PAGES = new Set(['start', 'serve']);

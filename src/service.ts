@@ -101,7 +101,8 @@ function serveHttp(app: NestExpressApplication, settings: Settings): void {
   app.useBodyParser('json', { limit: '4mb', strict: true });
   app.useWebSocketAdapter(new FeedAdapter(app, settings.allowedOrigins));
   for (const folder of PAGES) {
-    app.use(express.static(folder, { index: 'index.html', maxAge: 0, redirect: false }));
+    const options = { index: 'index.html', extensions: ['html'], maxAge: 0, redirect: false };
+    app.use(express.static(folder, options));
   }
   serveOpenApi(app);
   app.enableShutdownHooks();

@@ -14,11 +14,14 @@ export default defineConfig({
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The check of receipts is a page of its own: it needs no log-in and nothing of the rest.
+    rollupOptions: { input: ['web/index.html', 'web/verify.html'] },
     target: 'es2022',
   },
   server: {
     proxy: {
       '/v1': service,
+      '/log': service,
       '/socket.io': { target: service, ws: true },
     },
   },

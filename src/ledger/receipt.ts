@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { equalBytes, fromBase64, MalformedError, toBase64 } from '../transparency/bytes.js';
+import { fromBase64, MalformedError, toBase64 } from '../transparency/bytes.js';
 import { parseCheckpoint } from '../transparency/checkpoint.js';
 import { verifyInclusion } from '../transparency/merkle-proof.js';
 import { leafHash } from '../transparency/merkle-tree.js';
@@ -60,6 +60,8 @@ export type Checked<T = unknown> =
 
 const MAX_TEXT = 8_000_000;
 const MAX_RECORDS = 2_000;
+/** Records of ours are nested a handful deep. */
+const MAX_DEPTH = 64;
 
 export const RECEIPT_RECORD = z.strictObject({
   leaves: LEAVES,
@@ -85,6 +87,7 @@ export function readReceipt(text: string): Checked<Receipt> {
   const misfit = (field: string, expected: string, found: string): Checked<Receipt> =>
     bad(null, field, expected, found);
   if (text.length > MAX_TEXT) return misfit('the file', 'a receipt', 'a file of over 8 MB');
+  if (isTooDeep(text)) return misfit('the file', 'a receipt', 'lists in lists without end');
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -255,13 +258,15 @@ export function bad<T>(
   };
 }
 
-/** Whether two values have the same canonical JSON. */
-export function sameJson(a: Json, b: Json): boolean {
-  return equalBytes(encoded(a), encoded(b));
-}
-
-function encoded(value: Json): Uint8Array {
-  return new TextEncoder().encode(canonicalJson(value));
+/** Whether a value of a receipt is what it should be, to the byte of its canonical JSON. */
+export function isJson(expected: Json, found: Json): boolean {
+  try {
+    return canonicalJson(expected) === canonicalJson(found);
+  } catch (error) {
+    // What no record can hold, such as a fraction, is not what it should be.
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
 }
 
 const SHOWN = 200;
@@ -269,6 +274,17 @@ const SHOWN = 200;
 function shownText(value: unknown): string {
   if (value === undefined) return 'closed';
   return (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, SHOWN);
+}
+
+/** Whether anybody nested this to make readers stumble. */
+function isTooDeep(json: string): boolean {
+  let depth = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === '[' || token === '{') depth += 1;
+    if (token === ']' || token === '}') depth -= 1;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
 }
 
 /** JSON without what may stand between its tokens. */

@@ -1,7 +1,7 @@
 import {
   bad,
   good,
-  sameJson,
+  isJson,
   type Checked,
   type Receipt,
   type ShownRecord,
@@ -34,7 +34,7 @@ export function checkSums(receipt: Receipt, shown: readonly ShownRecord[]): Chec
   const what = whatHappened(shown, household);
   for (const name of new Set([...Object.keys(what), ...Object.keys(receipt.what)])) {
     const [expected, found] = [what[name], receipt.what[name]];
-    if (expected === undefined || found === undefined || !sameJson(expected, found)) {
+    if (expected === undefined || found === undefined || !isJson(expected, found)) {
       return bad(null, `what.${name}`, expected ?? 'nothing', found ?? 'nothing');
     }
   }

@@ -1,17 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { formatReceipt, type Receipt } from '../../src/ledger/receipt.js';
-import { closeSlot } from '../../src/settlement/close-slot.js';
 import { checkReceipt, type ReceiptReport } from '../../src/settlement/receipt-check.js';
-import { slotRecords } from '../../src/settlement/slot-records.js';
 import { ALGORITHM, ed25519Signer } from '../../src/transparency/signed-note.js';
 import { parsePolicy } from '../../src/transparency/tlog-policy.js';
 import type { Json } from '../../src/units/canonical-json.js';
-import { rules } from '../market/rules.js';
-import { metersOf } from './check-scenario.js';
-import type { NaiveHousehold } from './naive-slot.js';
-import { measured, meteredStreet, SLOT, streetAhead, type RandomStreet } from './random-street.js';
-import { LOG, POLICY, sealedSlot, signersOf } from './sealed-slot.js';
+import { busyStreet, sealed } from './busy-street.js';
+import { meteredStreet, streetAhead } from './random-street.js';
+import { LOG, POLICY, signersOf } from './sealed-slot.js';
 
 /** What a household takes away from a slot: it holds by itself, says nothing of neighbors, and no bit of it can be changed. */
 
@@ -113,8 +109,14 @@ describe('a receipt that was tampered with', () => {
     ['another household', 'sums', (one) => ({ ...one, household: 'h1' }), 'household'],
     ['another microgrid', 'fields', (one) => ({ ...one, microgrid: 'avenue' }), 'microgrid'],
     ['an unknown member', 'form', (one) => ({ ...one, more: 1 }), 'file'],
+    [
+      'a fraction in the head',
+      'sums',
+      (one) => ({ ...one, what: { ...one.what, record: 0.5 } }),
+      'what.record',
+    ],
     ['another version', 'form', (one) => ({ ...one, format: 'neighborwatt-receipt/v9' }), 'format'],
-    ['a fraction', 'form', (one) => ({ ...one, records: [] }), 'records'],
+    ['no record', 'form', (one) => ({ ...one, records: [] }), 'records'],
     [
       'the proof of another record',
       'inclusion',
@@ -140,6 +142,12 @@ describe('a receipt that was tampered with', () => {
       (text: string) => text.replace(/"record": (\d+)/, '"record": $1.0'),
     ],
     ['something behind', (text: string) => `${text}{}`],
+    ['lists in lists', () => `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+    [
+      'lists in lists, in a member that is open',
+      (text: string) =>
+        text.replace('"what": {', `"what": {"more": ${'['.repeat(9_000)}${']'.repeat(9_000)},`),
+    ],
     ['nothing', () => ''],
   ])('%s shows in its form', (_, tamper) => {
     const { slot, places } = busyStreet();
@@ -193,72 +201,6 @@ function check(text: string): ReceiptReport {
 function firstBad({ steps }: ReceiptReport): string | undefined {
   return steps.find(({ outcome }) => outcome === 'bad')?.step;
 }
-
-function sealed({ homes, input }: RandomStreet) {
-  const registers = new Map(
-    homes.map((home) => {
-      const hasBattery = home.usableWh > 0;
-      const meters = metersOf({
-        ...home,
-        household: home.id,
-        chargedWh: hasBattery ? home.chargedWh : null,
-        dischargedWh: hasBattery ? home.dischargedWh : null,
-      });
-      const first = meters[0]!;
-      const named = { ...first, end: { ...first.end!, readingHashes: ['bb', 'aa', 'bb'] } };
-      return [home.id, [named, ...meters.slice(1)]] as const;
-    }),
-  );
-  return sealedSlot(slotRecords(closeSlot(input), registers));
-}
-
-/** `h0` and `h3` sell to `h1` and `h2`: four trades, and a battery. */
-function busyStreet() {
-  const home = (id: string, wh: Partial<NaiveHousehold>): NaiveHousehold => ({
-    id,
-    importWh: 0,
-    exportWh: 0,
-    generatedWh: null,
-    chargedWh: 0,
-    dischargedWh: 0,
-    usableWh: 0,
-    lots: [],
-    ...wh,
-  });
-  const homes = [
-    home('h0', { exportWh: 900, generatedWh: 1200, chargedWh: 50, usableWh: 60 }),
-    home('h1', { importWh: 300 }),
-    home('h2', { importWh: 400 }),
-    home('h3', { exportWh: 200, generatedWh: 250 }),
-  ];
-  const households = homes.map((one) => {
-    const { householdId, ...energy } = measured(one);
-    return {
-      householdId,
-      energy,
-      limits: { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null },
-      availableMicro: 1_000_000_000,
-      feeder: null,
-      share: { parts: 1, rank: 0 },
-      usableWh: one.usableWh,
-      lots: [],
-    };
-  });
-  const slot = sealed({ homes, input: { terms: TERMS, households, trades: [] } });
-  const trades = slot.bodies.flatMap(({ kind }, at) => (kind === 'trade' ? [at] : []));
-  return { slot, places: slot.placesOf('h0'), trades };
-}
-
-const TERMS = {
-  microgridId: 'street',
-  slot: SLOT,
-  slotEnd: '2026-06-01T12:15:00Z',
-  currency: 'EUR',
-  mechanism: 'metered' as const,
-  rules: rules(),
-  sharing: null,
-  tariff: { retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000, gridFeeMicroPerKwh: 10_000 },
-};
 
 /** Paths of all values that are no list and no object. */
 function leavesOf(value: Json, path: readonly (string | number)[] = []): (string | number)[][] {

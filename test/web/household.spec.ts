@@ -22,6 +22,7 @@ describe('a household’s day', () => {
     quality: 'measured',
     tariffMicro: 0,
     savedMicro: 0,
+    sequence: 7,
     neighbors: [],
     ...changes,
   });

@@ -194,6 +194,20 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
     60_000,
   );
 
+  test('a household keeps a receipt, and the page that checks it finds it good', async () => {
+    const page = await open();
+    await logIn(page, 'maple');
+    await page.getByTestId('save-receipt').first().waitFor({ timeout: 60_000 });
+    const saved = page.waitForEvent('download');
+    await page.getByTestId('save-receipt').first().click();
+    const file = await (await saved).path();
+    await expectText(page, 'receipt-said', /^Saved receipt-/);
+    await page.goto(`${url}/verify`);
+    await page.locator('[name=receipt]').setInputFiles(file);
+    await page.locator('[data-testid=verdict][data-state=good]').waitFor({ timeout: 20_000 });
+    await page.context().close();
+  }, 120_000);
+
   test('a lost connection is said, and the feed goes on without a gap', async () => {
     const page = await open();
     await logIn(page, 'hazel');

@@ -103,6 +103,8 @@ export interface Settlement {
   quality: Quality;
   tariffMicro: number;
   savedMicro: number;
+  /** The record that says so. */
+  sequence: number;
   neighbors: { alias: string; side: 'bought' | 'sold'; energyWh: number; micro: number }[];
 }
 

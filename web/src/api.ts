@@ -53,6 +53,11 @@ export class Api {
     return this.authorised((token) => send<T>('GET', path, { token, ...(signal && { signal }) }));
   }
 
+  /** The answer as it is spelled, to be kept as a file. */
+  text(path: string): Promise<string> {
+    return this.authorised((token) => send<string>('GET', path, { token, spelled: true }));
+  }
+
   post<T>(path: string, body: unknown): Promise<T> {
     return this.authorised((token) => send<T>('POST', path, { token, body }));
   }
@@ -128,7 +133,7 @@ export class Api {
 export async function send<T>(
   method: string,
   path: string,
-  options: { token?: string; body?: unknown; signal?: AbortSignal } = {},
+  options: { token?: string; body?: unknown; signal?: AbortSignal; spelled?: boolean } = {},
 ): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (options.token !== undefined) headers['authorization'] = `Bearer ${options.token}`;
@@ -147,6 +152,7 @@ export async function send<T>(
   }
   const text = await response.text();
   if (!response.ok) throw problemOf(response.status, text);
+  if (options.spelled) return text as T;
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 

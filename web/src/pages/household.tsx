@@ -183,7 +183,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
           readOnly={false}
           save={save}
         />
-        <SettlementList settlements={recent} microgrid={microgrid} />
+        <SettlementList api={api} settlements={recent} microgrid={microgrid} />
       </div>
     </>
   );

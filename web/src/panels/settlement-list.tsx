@@ -1,35 +1,57 @@
 /** The household's latest settlements, each with both bills: with neighbors, and by the tariff alone. */
 import { useState, type ReactNode } from 'react';
 import type { Microgrid, Settlement } from '../answers.js';
+import type { Api } from '../api.js';
 import { formatDay, formatKwh, formatTime } from '../format.js';
-import type { Resource } from '../resource.js';
+import { asProblem, type Resource } from '../resource.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
 
 const SHOWN_AT_FIRST = 8;
 
 interface SettlementListProps {
+  api: Api;
   settlements: Resource<Settlement[]>;
   microgrid: Microgrid;
 }
 
-export function SettlementList({ settlements, microgrid }: SettlementListProps): ReactNode {
+export function SettlementList({ api, settlements, microgrid }: SettlementListProps): ReactNode {
+  const remark = (
+    <>
+      newest first; <a href="/verify">check a receipt</a>
+    </>
+  );
   return (
-    <Panel title="Recent settlements" name="settlements" remark="newest first">
+    <Panel title="Recent settlements" name="settlements" remark={remark}>
       <Loaded
         of={settlements}
         lines={8}
         isEmpty={(all) => all.length === 0}
         empty="Nothing has been settled for you yet. Each slot is settled a few minutes after it ends."
       >
-        {(all) => <List settlements={all} microgrid={microgrid} />}
+        {(all) => <List api={api} settlements={all} microgrid={microgrid} />}
       </Loaded>
     </Panel>
   );
 }
 
-function List({ settlements, microgrid }: { settlements: Settlement[]; microgrid: Microgrid }) {
+interface ListProps {
+  api: Api;
+  settlements: Settlement[];
+  microgrid: Microgrid;
+}
+
+function List({ api, settlements, microgrid }: ListProps): ReactNode {
   const [everything, setEverything] = useState(false);
+  const [said, setSaid] = useState('');
+  const save = async (settlement: Settlement): Promise<void> => {
+    setSaid('');
+    try {
+      setSaid(await saveReceipt(api, microgrid, settlement));
+    } catch (error) {
+      setSaid(asProblem(error).message);
+    }
+  };
   const shown = everything ? settlements : settlements.slice(0, SHOWN_AT_FIRST);
   return (
     <>
@@ -59,15 +81,26 @@ function List({ settlements, microgrid }: { settlements: Settlement[]; microgrid
               <th scope="col" className="number">
                 Better off
               </th>
+              <th scope="col">
+                <span className="unseen">Receipt</span>
+              </th>
             </tr>
           </thead>
           <tbody>
             {shown.map((settlement) => (
-              <Row key={settlement.slot} settlement={settlement} microgrid={microgrid} />
+              <Row
+                key={settlement.slot}
+                settlement={settlement}
+                microgrid={microgrid}
+                save={() => void save(settlement)}
+              />
             ))}
           </tbody>
         </table>
       </div>
+      <p className="soft" role="status" data-testid="receipt-said">
+        {said}
+      </p>
       {settlements.length > SHOWN_AT_FIRST && (
         <button
           type="button"
@@ -82,7 +115,30 @@ function List({ settlements, microgrid }: { settlements: Settlement[]; microgrid
   );
 }
 
-function Row({ settlement, microgrid }: { settlement: Settlement; microgrid: Microgrid }) {
+/** Fetches the receipt and keeps it as a file. @returns what to say then. @throws ApiProblem */
+async function saveReceipt(
+  api: Api,
+  { microgrid }: Microgrid,
+  { household, sequence }: Settlement,
+): Promise<string> {
+  const text = await api.text(
+    `/v1/ledger/${microgrid}/records/${sequence}/receipt?household=${household}`,
+  );
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+  link.download = `receipt-${microgrid}-${household}-${sequence}.json`;
+  link.click();
+  window.setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return `Saved ${link.download}.`;
+}
+
+interface RowProps {
+  settlement: Settlement;
+  microgrid: Microgrid;
+  save: () => void;
+}
+
+function Row({ settlement, microgrid, save }: RowProps): ReactNode {
   const { currency, quality } = settlement;
   return (
     <tr data-testid="settlement">
@@ -106,6 +162,15 @@ function Row({ settlement, microgrid }: { settlement: Settlement; microgrid: Mic
       </td>
       <td className="number good">
         <Money micro={settlement.savedMicro} currency={currency} />
+      </td>
+      <td className="number">
+        <button type="button" className="linked" onClick={save} data-testid="save-receipt">
+          <span className="linked-word">Receipt</span>
+          <span className="linked-mark" aria-hidden="true">
+            ↓
+          </span>
+          <span className="unseen"> of {formatTime(settlement.slot, microgrid.timeZone)}</span>
+        </button>
       </td>
     </tr>
   );
