@@ -15,7 +15,7 @@ export interface LimitOrder extends Named, Priced {
   /** Energy in Wh, not negative. */
   readonly quantity: number;
   /** When it came, for rationing by time: lower is earlier. Absent: all came together. */
-  readonly sequence?: number;
+  readonly sequence?: number | undefined;
 }
 
 /** What one bid takes from one ask, and what both of them agree to per unit. */

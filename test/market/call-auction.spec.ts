@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import {
@@ -8,7 +7,6 @@ import {
   type CallAuctionResult,
 } from '../../src/market/call-auction.js';
 import { largestRemainder } from '../../src/units/integer.js';
-import { sharedFile } from '../support/shared.js';
 import { bruteForceWelfare, naiveAuction } from './naive-auction.js';
 
 const order = (maxPrice: number, maxQuantity: number) =>
@@ -203,75 +201,5 @@ describe('a call auction', () => {
     expect(clear([bid, bid], [ask])).toThrow('twice');
     expect(clear([{ ...bid, price: 0.5 }], [ask])).toThrow(RangeError);
     expect(clear([bid], [{ ...ask, quantity: -1 }])).toThrow(RangeError);
-  });
-});
-
-interface MarketCase {
-  id: string;
-  inputs: { bids?: CaseOrder[]; offers?: CaseOrder[]; params?: { fee?: number } };
-  computed_optimum?: { efficient_volume: number; max_welfare: number; price_interval: unknown };
-}
-interface CaseOrder {
-  id: string;
-  price: number;
-  qty: number;
-}
-
-/** Published cases whose optimum is a call auction's. */
-const CALL_AUCTION_CASES = new Set(
-  (
-    'gsy-pab-1 gsy-pab-3 gsy-pab-4 gsy-pab-5 gsy-pab-6 gsy-pac-2 gsy-pac-p1 gsy-pac-p2 ' +
-    'gsy-pac-p3 gsy-pac-p5 gsy-pac-floats pym-eq-0 pym-huang-0 pym-huang-3 pym-muda-2 ' +
-    'pym-market-1 pym-welfare-share simply-2pac-fee assume-pac-1 assume-pac-3 lemlab-pda-2 ' +
-    'mcafee-price'
-  ).split(' '),
-);
-
-/**
- * Not among them, as another mechanism: two-sided validation, fees by path or percentage or cluster,
- * KPIs, community coefficients and bills, post-delivery settlement, block orders, meshed networks,
- * feeder limits, continuous auctions, equal-share claims, curves, mid-market and supply-demand
- * ratios, bill sharing.
- */
-const PUBLISHED = sharedFile('vectors/market-cases.json');
-const CASES =
-  PUBLISHED === null
-    ? []
-    : (JSON.parse(readFileSync(PUBLISHED, 'utf8')) as { cases: MarketCase[] }).cases.filter(
-        ({ id }) => CALL_AUCTION_CASES.has(id),
-      );
-
-// Prices and quantities of the cases have up to five decimals; they are scaled to integers.
-const SCALE = 100_000;
-const scaled = (value: number): number => Math.round(value * SCALE);
-
-(PUBLISHED === null ? describe.skip : describe)('the published market cases', () => {
-  test('are all there', () => {
-    expect(CASES).toHaveLength(CALL_AUCTION_CASES.size);
-  });
-
-  // Jest refuses an empty table even where it skips.
-  if (CASES.length === 0) return;
-
-  test.each(CASES.map((one) => [one.id, one] as const))('%s', (_, { inputs, computed_optimum }) => {
-    const fee = scaled(inputs.params?.fee ?? 0);
-    const orders = (side: string, rows: CaseOrder[] = []): Bid[] =>
-      rows.map(({ id, price, qty }) => ({
-        id: `${side}${id}`,
-        trader: `${side}${id}`,
-        price: side === 'ask' ? scaled(price) + fee : scaled(price),
-        quantity: scaled(qty),
-      }));
-    const result = callAuction({
-      bids: orders('bid', inputs.bids),
-      asks: orders('ask', inputs.offers),
-      kThousandths: 500,
-    });
-    const { efficient_volume, max_welfare, price_interval } = computed_optimum!;
-    expect(result.volume).toBe(scaled(efficient_volume));
-    expect(welfareOf(result) / SCALE).toBeCloseTo(max_welfare * SCALE, 3);
-    expect(result.interval && result.interval.map((price) => price / SCALE)).toEqual(
-      price_interval,
-    );
   });
 });
