@@ -1,13 +1,10 @@
 import { parseArgs } from 'node:util';
-import type { z } from 'zod';
 import { clear } from '../market/clear.js';
-import { clearInput, MECHANISMS, type ClearInput } from '../market/clear-input.js';
+import { MECHANISMS } from '../market/clear-input.js';
 import type { ClearOutput, SharingOutput } from '../market/clear-output.js';
-import { jsonLineOf, jsonSyntaxError, type JsonPath } from '../units/json-text.js';
+import { readBook } from '../market/clear-text.js';
 
 const MOST_MEGABYTES = 512;
-/** Told of one input; the rest is counted. */
-const MOST_FAULTS = 10;
 
 const HELP = `npm run clear -- [--mechanism M] [--json] < book.json
 
@@ -26,9 +23,8 @@ class BadInput extends Error {}
 try {
   process.exitCode = await main();
 } catch (error) {
-  // Wrong arguments, wrong input and sums beyond exact numbers are all the caller's to mend.
   process.stderr.write(`clear: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 2;
+  process.exitCode = isCallersToMend(error) ? 2 : 1;
 }
 
 async function main(): Promise<number> {
@@ -47,10 +43,18 @@ async function main(): Promise<number> {
   if (mechanism !== undefined && !MECHANISMS.some((known) => known === mechanism)) {
     throw new BadInput(`--mechanism ${mechanism}: there are ${MECHANISMS.join(', ')}`);
   }
-  const input = bookOf(await standardInput(), mechanism);
-  const output = clear(input);
+  const book = readBook(await standardInput(), mechanism);
+  if ('faults' in book) throw new BadInput(book.faults.join('\n       '));
+  const output = clear(book.input);
   process.stdout.write(values.json ? `${JSON.stringify(output)}\n` : readable(output));
   return 0;
+}
+
+/** Wrong arguments, wrong input, and sums beyond exact numbers. */
+function isCallersToMend(error: unknown): boolean {
+  if (error instanceof BadInput || error instanceof RangeError) return true;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code.startsWith('ERR_PARSE_ARGS');
 }
 
 async function standardInput(): Promise<string> {
@@ -64,48 +68,6 @@ async function standardInput(): Promise<string> {
   return Buffer.concat(chunks)
     .toString('utf8')
     .replace(/^\uFEFF/, '');
-}
-
-/** @throws BadInput naming lines and fields */
-function bookOf(text: string, mechanism: string | undefined): ClearInput {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    const { line, message } = jsonSyntaxError(text) ?? { line: 1, message: 'not JSON' };
-    throw new BadInput(`line ${line}: not JSON: ${message}`);
-  }
-  const isObject = typeof document === 'object' && document !== null && !Array.isArray(document);
-  if (mechanism !== undefined && isObject) document = { ...(document as object), mechanism };
-  const parsed = clearInput.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.flatMap(faultsOf);
-  const lines = faults.slice(0, MOST_FAULTS).map(({ path, message }) => {
-    const place = fieldName(path);
-    return `line ${jsonLineOf(text, path)}: ${place === '' ? 'the document' : place}: ${message}`;
-  });
-  const more = faults.length - lines.length;
-  throw new BadInput([...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n       '));
-}
-
-/** A member that is not known is itself what is wrong, not what holds it. */
-function faultsOf(issue: z.core.$ZodIssue): { path: JsonPath; message: string }[] {
-  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...path, key], message: 'is not known here' }));
-  }
-  if (issue.code === 'invalid_union' && path.length === 1 && path[0] === 'mechanism') {
-    return [{ path, message: `must be one of ${MECHANISMS.join(', ')}` }];
-  }
-  return [{ path, message: issue.message }];
-}
-
-/** `bids[3].price` */
-function fieldName(path: JsonPath): string {
-  return path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
-    .join('')
-    .replace(/^\./, '');
 }
 
 function readable(output: ClearOutput | SharingOutput): string {

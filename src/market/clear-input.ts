@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { mcAfeeRefusal } from './mcafee.js';
+import { networkTree, type NetworkNode } from './network.js';
 import { RATIONINGS } from './rationing.js';
 import { SHARING_KEYS, SHARING_PRICINGS } from './sharing.js';
 
@@ -28,8 +29,18 @@ const node = z.strictObject({
   id,
   parent: id.nullable().default(null).describe('null for the one root'),
   feePerUnit: z.int().min(0).default(0).describe('for each unit on the way to or from the parent'),
-  capacityUp: z.int().min(0).nullish().describe('to the parent; unlimited by default'),
-  capacityDown: z.int().min(0).nullish().describe('from the parent; unlimited by default'),
+  capacityUp: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('to the parent; unlimited by default'),
+  capacityDown: z
+    .int()
+    .min(0)
+    .nullable()
+    .default(null)
+    .describe('from the parent; unlimited by default'),
 });
 
 const params = z.strictObject({
@@ -113,7 +124,8 @@ export const MECHANISMS = [
 ] as const;
 
 export type ClearInput = z.output<typeof clearInput>;
-export type AuctionBook = z.output<typeof callAuction> | z.output<typeof priced>;
+export type NetworkBook = z.output<typeof callAuction>;
+export type AuctionBook = NetworkBook | z.output<typeof priced>;
 export type McAfeeBook = z.output<typeof mcafee>;
 export type ContinuousFlow = z.output<typeof continuous>;
 export type SharedSlot = z.output<typeof sharing>;
@@ -200,26 +212,41 @@ function* sharingContradictions(input: SharedSlot): Generator<Contradiction> {
   }
 }
 
-function* networkContradictions(input: z.output<typeof callAuction>): Generator<Contradiction> {
-  if (input.network === undefined) return;
-  const { nodes } = input.network;
-  const known = new Set(nodes.map((one) => one.id));
-  for (const { path, message } of usedTwice('nodes', nodes)) {
-    yield { path: ['network', ...path], message };
-  }
-  for (const [row, { parent }] of nodes.entries()) {
-    if (parent === null || known.has(parent)) continue;
-    yield { path: ['network', 'nodes', row, 'parent'], message: 'is not among the nodes' };
-  }
-  const buyers = new Set(input.bids.map((bid) => bid.trader));
-  for (const list of ['bids', 'asks'] as const) {
-    for (const [row, { node: at, trader }] of input[list].entries()) {
-      const path = [list, row];
-      if (at === undefined) yield { path: [...path, 'node'], message: 'is required in a network' };
-      else if (!known.has(at)) yield { path: [...path, 'node'], message: 'is not among the nodes' };
+function* networkContradictions({ network, bids, asks }: NetworkBook): Generator<Contradiction> {
+  if (network === undefined) return;
+  yield* treeContradictions(network.nodes);
+  const known = new Set(network.nodes.map((one) => one.id));
+  const buyers = new Set(bids.map((bid) => bid.trader));
+  for (const [list, orders] of Object.entries({ bids, asks })) {
+    for (const [row, { node: place, trader }] of orders.entries()) {
+      if (place === undefined) {
+        yield { path: [list, row, 'node'], message: 'is required in a network' };
+      } else if (!known.has(place)) {
+        yield { path: [list, row, 'node'], message: 'is not among the nodes' };
+      }
       if (list === 'bids' || !buyers.has(trader)) continue;
       const message = 'is among the bids too: in a network a trader stands on one side';
-      yield { path: [...path, 'trader'], message };
+      yield { path: [list, row, 'trader'], message };
     }
+  }
+}
+
+function* treeContradictions(nodes: readonly NetworkNode[]): Generator<Contradiction> {
+  const twice = [...usedTwice('nodes', nodes)];
+  for (const { path, message } of twice) yield { path: ['network', ...path], message };
+  if (twice.length > 0) return;
+  const known = new Set(nodes.map((one) => one.id));
+  for (const [row, { parent }] of nodes.entries()) {
+    if (parent === null || known.has(parent)) continue;
+    return yield {
+      path: ['network', 'nodes', row, 'parent'],
+      message: 'is not among the nodes',
+    };
+  }
+  try {
+    networkTree(nodes);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    yield { path: ['network', 'nodes'], message: error.message };
   }
 }

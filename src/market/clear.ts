@@ -8,6 +8,7 @@ import type {
   SharedSlot,
 } from './clear-input.js';
 import type { ClearOutput, ClearedOrder, SharingOutput } from './clear-output.js';
+import { clearNetwork } from './clear-network.js';
 import { ContinuousBook, type Placed, type Side } from './continuous-book.js';
 import { mcAfee } from './mcafee.js';
 import { auctionOutcome, beginning, orderFate } from './order-fate.js';
@@ -29,6 +30,8 @@ export function clear(input: ClearInput): ClearOutput | SharingOutput {
       return clearContinuous(input);
     case 'mcafee':
       return clearMcAfee(input);
+    case 'call-auction':
+      return input.network === undefined ? clearAuction(input) : clearNetwork(input);
     default:
       return clearAuction(input);
   }

@@ -37,15 +37,21 @@ class UnexpectedText extends Error {
 function scan(text: string, path: JsonPath): number {
   let at = 0;
   let [found, matched] = [0, -1];
-  const token = (pattern: RegExp, expected: string): string => {
+  const unexpected = (expected: string) =>
+    new UnexpectedText(at, at < text.length ? expected : `${expected}, not the end`);
+  const token = (pattern: RegExp, expected: string): void => {
     pattern.lastIndex = at;
-    const match = pattern.exec(text);
-    if (match === null)
-      throw new UnexpectedText(at, at < text.length ? expected : `${expected}, not the end`);
+    if (!pattern.test(text)) throw unexpected(expected);
     at = pattern.lastIndex;
-    return match[0];
   };
-  const skip = () => void token(/[ \t\n\r]*/y, 'space');
+  const string = (expected: string): string => {
+    const end = endOfString(text, at);
+    if (end === -1) throw unexpected(expected);
+    const start = at;
+    at = end;
+    return text.slice(start, end);
+  };
+  const skip = () => token(/[ \t\n\r]*/y, 'space');
   const isNext = (sign: string): boolean => {
     skip();
     if (text[at] !== sign) return false;
@@ -62,7 +68,7 @@ function scan(text: string, path: JsonPath): number {
       if (isNext('}')) return;
       do {
         skip();
-        const name = token(STRING, 'a member name in double quotes');
+        const name = string('a member name in double quotes');
         if (!isNext(':')) throw new UnexpectedText(at, "':'");
         value(below(JSON.parse(name) as string), level + 1);
       } while (isNext(','));
@@ -73,6 +79,8 @@ function scan(text: string, path: JsonPath): number {
       do value(below(index++), level + 1);
       while (isNext(','));
       if (!isNext(']')) throw new UnexpectedText(at, "',' or ']'");
+    } else if (text[at] === '"') {
+      string('a value');
     } else {
       token(SCALAR, 'a value');
     }
@@ -83,12 +91,23 @@ function scan(text: string, path: JsonPath): number {
   return found;
 }
 
-// All but quotation marks, backslashes and control characters, RFC 8259 section 7.
-const STRING = /"(?:[ !#-[\]-\uffff]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
-const SCALAR = new RegExp(
-  `true|false|null|-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|${STRING.source}`,
-  'y',
-);
+const SCALAR = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const ESCAPE = /["\\/bfnrt]|u[0-9a-fA-F]{4}/y;
+
+/** The offset behind the string that begins at `start`, or −1: RFC 8259 section 7. */
+function endOfString(text: string, start: number): number {
+  if (text[start] !== '"') return -1;
+  for (let at = start + 1; at < text.length; at += 1) {
+    const sign = text[at]!;
+    if (sign === '"') return at + 1;
+    if (sign < ' ') return -1;
+    if (sign !== '\\') continue;
+    ESCAPE.lastIndex = at + 1;
+    if (!ESCAPE.test(text)) return -1;
+    at = ESCAPE.lastIndex - 1;
+  }
+  return -1;
+}
 
 function lineAt(text: string, offset: number): number {
   let line = 1;

@@ -109,6 +109,106 @@ const SHARING: Readonly<Record<string, { input: object; received: object; prices
   ),
 };
 
+interface WiredOrder {
+  id: string;
+  node: string;
+  price: number;
+  quantity: number;
+}
+const at = (id: string, node: string, price: number, quantity: number): WiredOrder => ({
+  id,
+  node,
+  price,
+  quantity,
+});
+/** Two clusters with a fee between them, as a root and one node below it. */
+const TWO_CLUSTERS = [
+  { id: 'c0', parent: null },
+  { id: 'c1', parent: 'c0', feePerUnit: 1 },
+];
+
+/** Cases with wires as trees: trades with what the buyer pays, and the prices at nodes. */
+const NETWORK: Readonly<
+  Record<string, { nodes: object[]; bids: WiredOrder[]; asks: WiredOrder[]; expected: object }>
+> = {
+  'simply-best-1': {
+    nodes: TWO_CLUSTERS,
+    bids: [at('b', 'c0', 3, 1)],
+    asks: [at('o', 'c1', 3, 1)],
+    expected: { volume: 0, trades: [] },
+  },
+  'simply-best-2': {
+    nodes: TWO_CLUSTERS,
+    bids: [at('b', 'c0', 3, 1)],
+    asks: [at('o', 'c1', 2, 1)],
+    expected: {
+      volume: 1,
+      trades: [{ bid: 'b', ask: 'o', quantity: 1, price: 3, sellerPrice: 2 }],
+    },
+  },
+  'simply-best-4': {
+    nodes: TWO_CLUSTERS,
+    bids: [at('b', 'c1', 5, 1)],
+    asks: [at('o3', 'c1', 4, 1), at('o4', 'c0', 3, 1)],
+    expected: { volume: 1, welfare: 1, trades: [{ bid: 'b', ask: 'o3', quantity: 1, price: 4 }] },
+  },
+  'simply-best-5': {
+    nodes: TWO_CLUSTERS,
+    bids: [at('b', 'c0', 20, 1)],
+    asks: [at('o', 'c0', 25, 1)],
+    expected: { volume: 0, trades: [] },
+  },
+  'simply-2pac-fee': {
+    nodes: [
+      { id: 'buyers', parent: null },
+      { id: 'sellers', parent: 'buyers', feePerUnit: 10 },
+    ],
+    bids: [at('a', 'buyers', 38, 15), at('b', 'buyers', 30, 10), at('c', 'buyers', 20, 10)],
+    asks: [at('o', 'sellers', 20, 20)],
+    expected: {
+      volume: 20,
+      welfare: 120,
+      trades: [
+        { bid: 'a', ask: 'o', quantity: 15, price: 30, sellerPrice: 20 },
+        { bid: 'b', ask: 'o', quantity: 5, price: 30, sellerPrice: 20 },
+      ],
+    },
+  },
+  // The load pays the offer with the fees of the way: a bid at exactly that shows it.
+  'gsy-fee-const-one-sided': {
+    nodes: [
+      { id: 'grid', parent: null },
+      { id: 'n1', parent: 'grid', feePerUnit: 2 },
+      { id: 'house1', parent: 'n1', feePerUnit: 1 },
+      { id: 'n2', parent: 'grid', feePerUnit: 0 },
+      { id: 'house2', parent: 'n2', feePerUnit: 1 },
+    ],
+    bids: [at('load', 'house1', 14, 1)],
+    asks: [at('PV', 'house2', 10, 1)],
+    expected: {
+      volume: 1,
+      fees: 4,
+      trades: [{ bid: 'load', ask: 'PV', quantity: 1, price: 14, sellerPrice: 10 }],
+    },
+  },
+  // A curve of one unit a price step behind a feeder that lets one out; outside pays 10.
+  'powermatcher-price': {
+    nodes: [
+      { id: 'grid', parent: null },
+      { id: 'feeder', parent: 'grid', capacityUp: 1, capacityDown: 1 },
+    ],
+    bids: [at('outside', 'grid', 10, 100), at('d0', 'feeder', 0, 1), at('d1', 'feeder', 1, 1)],
+    asks: [3, 4, 5, 6, 7, 8, 9, 10].map((price) => at(`s${price}`, 'feeder', price, 1)),
+    expected: {
+      volume: 1,
+      nodes: [
+        { id: 'feeder', price: 3 },
+        { id: 'grid', price: 10 },
+      ],
+    },
+  },
+};
+
 const CONTINUOUS = ['ew-cda-1'];
 const MCAFEE = ['mcafee-price'];
 
@@ -123,13 +223,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   'assume-nodal': 'a meshed network; ours is a tree',
   'ew-cda-4': 'a purchase of one chosen ask past better ones: no order of a double auction',
   'volttron-1': 'continuous curves; orders are steps',
-  'gsy-fee-const-one-sided': 'needs a network',
-  'simply-best-1': 'needs a network',
-  'simply-best-2': 'needs a network',
-  'simply-best-4': 'needs a network',
-  'simply-best-5': 'needs a network',
-  'simply-2pac-fee': 'needs a network',
-  'powermatcher-price': 'needs a network',
 };
 
 const file = sharedFile('vectors/market-cases.json');
@@ -138,7 +231,9 @@ const CASES =
 
 (file === null ? describe.skip : describe)('the published market cases', () => {
   test('are all here, or left out for a reason', () => {
-    const accounted = [CALL_AUCTION, SHARING, LEFT_OUT].flatMap((each) => Object.keys(each));
+    const accounted = [CALL_AUCTION, NETWORK, SHARING, LEFT_OUT].flatMap((each) =>
+      Object.keys(each),
+    );
     expect([...accounted, ...PAY_AS_BID, ...CONTINUOUS, ...MCAFEE].sort()).toEqual(
       CASES.map(({ id }) => id).sort(),
     );
@@ -183,6 +278,19 @@ const CASES =
     expect(result.welfare).toBe(Math.round(optimum.max_welfare * scale.price * scale.quantity));
     const interval = optimum.price_interval?.map((bound) => Math.round(bound * scale.price));
     expect(result.priceInterval).toEqual(interval ?? null);
+  });
+
+  test.each(Object.keys(NETWORK))('%s: call auction in a network', (id) => {
+    const { nodes, bids, asks, expected } = NETWORK[id]!;
+    const traded = (side: string, orders: readonly WiredOrder[]) =>
+      orders.map((order) => ({ ...order, trader: `${side} ${order.id}` }));
+    const result = cleared({
+      mechanism: 'call-auction',
+      bids: traded('bid', bids),
+      asks: traded('ask', asks),
+      network: { nodes },
+    });
+    expect(result).toMatchObject(expected);
   });
 
   test.each(CONTINUOUS)('%s: continuous', (id) => {
