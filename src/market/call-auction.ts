@@ -12,7 +12,7 @@ import {
 import { pairApart, pairInOrder } from './pairing.js';
 import type { AuctionTrade, LimitOrder } from './pairing.js';
 import { uniformPrice, type AuctionPricing, type PriceInterval } from './pricing.js';
-import type { Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
 
 /**
  * A call auction in integers: the book is matched to its efficient volume, orders at the margin share

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { mcAfeeRefusal } from './mcafee.js';
 import { networkTree, type NetworkNode } from './network.js';
-import { RATIONINGS } from './rationing.js';
-import { SHARING_KEYS, SHARING_PRICINGS } from './sharing.js';
+import { RATIONINGS } from '../parties/microgrid.js';
+import { ALL_SHARING_KEYS, SHARING_PRICINGS } from './sharing.js';
 
 /**
  * What `npm run clear` reads: one book and how to clear it, in whole numbers of any unit. Unknown
@@ -48,7 +48,7 @@ const params = z.strictObject({
   rationing: z.enum(RATIONINGS).default('pro-rata').describe('who is served at the margin'),
   retail: price.optional(),
   feedIn: price.optional(),
-  key: z.enum(SHARING_KEYS).default('dynamic'),
+  key: z.enum(ALL_SHARING_KEYS).default('dynamic'),
   keyTotal: z
     .int()
     .min(1)

@@ -13,7 +13,7 @@ import {
 } from './network-prices.js';
 import { networkTree, type NetworkNode, type NetworkTree } from './network.js';
 import type { PriceInterval } from './pricing.js';
-import type { Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
 
 /**
  * The call auction in a network with fees and capacities, in integers: the most welfare that orders and

@@ -1,7 +1,7 @@
 import { rowsByKey } from './canonical-order.js';
 import { shareMargins, type Branches, type PlacedOrders } from './network-margins.js';
 import type { NetworkTree } from './network.js';
-import type { Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
 import { SupplyCurves, type Curve } from './supply-curve.js';
 
 /**

@@ -1,5 +1,6 @@
 import type { NetworkTree } from './network.js';
-import { ration, type Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
+import { ration } from './rationing.js';
 
 /**
  * Orders at the margin, of which only some can be served and all the same to the welfare, share by the

@@ -1,6 +1,6 @@
 import type { CallAuctionInput, CallAuctionResult, LimitOrder } from './call-auction.js';
 import type { Side } from './continuous-book.js';
-import type { Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
 
 /**
  * Why an order was filled, in part or not at all, in words with the figures that decided: what it

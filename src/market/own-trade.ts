@@ -2,7 +2,8 @@ import type { Priced } from './canonical-order.js';
 import { crossingOf, type Crossing, type Margin } from './crossing.js';
 import type { LimitOrder, Served } from './pairing.js';
 import type { PriceInterval } from './pricing.js';
-import { ration, type Rationing } from './rationing.js';
+import type { Rationing } from '../parties/microgrid.js';
+import { ration } from './rationing.js';
 
 /**
  * The most welfare when nobody may trade with itself. Served quantities can be paired without that

@@ -12,7 +12,7 @@ import { divideFloor, toSafeInteger } from '../units/integer.js';
 export type PriceInterval = readonly [low: number, high: number];
 
 /** How trades of a call auction are priced; all but `pay-as-bid` give every trade the same price. */
-export type AuctionPricing = Pricing | 'supply-demand-ratio' | 'pay-as-bid';
+export type AuctionPricing = Exclude<Pricing, 'fixed'>;
 
 export interface PriceRule {
   readonly pricing: Exclude<AuctionPricing, 'pay-as-bid'>;

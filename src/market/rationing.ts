@@ -1,3 +1,4 @@
+import type { Rationing } from '../parties/microgrid.js';
 import { largestRemainder, safeInteger } from '../units/integer.js';
 
 /**
@@ -6,18 +7,12 @@ import { largestRemainder, safeInteger } from '../units/integer.js';
  * to whoever stands first.
  */
 
-export const RATIONINGS = ['time', 'pro-rata', 'max-min'] as const;
-
 /**
+ * Divides `total` by a rule:
  * - `time`: who came first is served first.
  * - `pro-rata`: in proportion to what is wanted, by largest remainder.
  * - `max-min`: equal shares, as water fills vessels: nobody could be given more without taking it from
  *   somebody who has no more.
- */
-export type Rationing = (typeof RATIONINGS)[number];
-
-/**
- * Divides `total` by a rule.
  * @param total at most the sum of what is wanted
  * @param wanted not negative, in the order in which units that do not divide are given: by id
  * @param arrivals for `time` only: lower comes first, ties as they stand

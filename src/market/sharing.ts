@@ -1,7 +1,9 @@
+import { SHARING_KEYS, type SharingKey } from '../parties/microgrid.js';
 import { divideFloor, safeInteger, toSafeInteger } from '../units/integer.js';
 import { inOrderOfId } from './canonical-order.js';
 import { midMarketRate, supplyDemandRate, type Tariffs } from './pricing.js';
 import { proRata, ration } from './rationing.js';
+import { divide } from './sharing-keys.js';
 
 /**
  * Sharing by key: what members feed in during a slot is divided among those who draw in it, in whole
@@ -11,7 +13,8 @@ import { proRata, ration } from './rationing.js';
  * without any rounding; what is rounded are only the mean prices that are shown.
  */
 
-export const SHARING_KEYS = ['static', 'dynamic', 'hybrid', 'cascade', 'equal', 'matrix'] as const;
+/** Those a microgrid can have, and two more for trying out. */
+export const ALL_SHARING_KEYS = [...SHARING_KEYS, 'equal', 'matrix'] as const;
 
 /**
  * - `static`: everybody's part of the pool is fixed; what it does not need of it is fed in.
@@ -21,7 +24,7 @@ export const SHARING_KEYS = ['static', 'dynamic', 'hybrid', 'cascade', 'equal', 
  * - `equal`: equal parts, as water fills vessels, for those who need that much.
  * - `matrix`: every member who feeds in says to whom it goes, in which proportion.
  */
-export type SharingKey = (typeof SHARING_KEYS)[number];
+export type AnySharingKey = (typeof ALL_SHARING_KEYS)[number];
 
 export const SHARING_PRICINGS = [
   'mid-market',
@@ -55,7 +58,7 @@ export interface GivenTo {
 export interface SharingInput {
   readonly supply: readonly Member[];
   readonly demand: readonly NeedyMember[];
-  readonly key: SharingKey;
+  readonly key: AnySharingKey;
   /** What static weights are parts of, when not of their sum: what is missing to it is fed in. */
   readonly keyTotal?: number;
   readonly matrix?: readonly GivenTo[];
@@ -88,10 +91,11 @@ export interface SharedPair {
 export function share(input: SharingInput): Shared {
   const ownUse = ownUseOf(input);
   const [supply, demand] = [netOf(input.supply, ownUse), netOf(input.demand, ownUse)];
+  const { key, keyTotal } = input;
   const pairs =
-    input.key === 'matrix'
+    key === 'matrix'
       ? matrixPairs(supply, demand, input.matrix ?? [])
-      : pooledPairs(supply, demand, input);
+      : pooledPairs(supply, demand, key, keyTotal);
   const [given, received] = [new Map<string, number>(), new Map<string, number>()];
   let volume = 0;
   for (const { from, to, quantity } of pairs) {
@@ -179,9 +183,10 @@ function netOf<One extends Member>(members: readonly One[], ownUse: ReadonlyMap<
 function pooledPairs(
   supply: readonly Member[],
   demand: readonly NeedyMember[],
-  input: SharingInput,
+  key: SharingKey | 'equal',
+  keyTotal: number | undefined,
 ): SharedPair[] {
-  const received = divided(input, demand, totalOf(supply));
+  const received = divided(key, keyTotal, demand, totalOf(supply));
   const volume = received.reduce((sum, quantity) => sum + quantity, 0);
   const given = inProportion(volume, quantitiesOf(supply));
   const pairs: SharedPair[] = [];
@@ -200,59 +205,26 @@ function pooledPairs(
 
 /** What each member gets of the pool, in order of id. */
 function divided(
-  { key, keyTotal }: SharingInput,
+  key: SharingKey | 'equal',
+  keyTotal: number | undefined,
   demand: readonly NeedyMember[],
   pool: number,
 ): readonly number[] {
   const needs = quantitiesOf(demand);
   const usable = Math.min(pool, totalOf(demand));
-  switch (key) {
-    case 'static':
-      return fixedParts(demand, pool, keyTotal);
-    case 'hybrid': {
-      const fixed = fixedParts(demand, pool, keyTotal);
-      const open = needs.map((need, row) => need - fixed[row]!);
-      const left = usable - fixed.reduce((sum, part) => sum + part, 0);
-      return inProportion(left, open).map((part, row) => fixed[row]! + part);
-    }
-    case 'cascade':
-      return groupByGroup(demand, usable);
-    case 'equal':
-      return ration('max-min', usable, needs);
-    default:
-      return inProportion(usable, needs);
-  }
-}
-
-function fixedParts(demand: readonly NeedyMember[], pool: number, keyTotal?: number): number[] {
-  const keys = demand.map(({ key = 1 }) => key);
-  const sum = keys.reduce((all, key) => safeInteger(all + key, 'sum of keys'), 0);
-  const missing = keyTotal === undefined ? 0 : keyTotal - sum;
-  if (missing < 0) throw new RangeError(`keys sum to ${sum}, more than ${keyTotal}`);
-  if (sum + missing === 0) return keys.map(() => 0);
-  const parts = proRata(pool, [...keys, missing]);
-  return demand.map(({ quantity }, row) => Math.min(quantity, parts[row]!));
-}
-
-function groupByGroup(demand: readonly NeedyMember[], usable: number): number[] {
-  const groups = new Map<number, number[]>();
-  demand.forEach(({ key = 0 }, row) => {
-    const rows = groups.get(key);
-    if (rows === undefined) groups.set(key, [row]);
-    else rows.push(row);
-  });
-  const parts = demand.map(() => 0);
-  let left = usable;
-  for (const [, rows] of [...groups].sort(([a], [b]) => a - b)) {
-    const needs = rows.map((row) => demand[row]!.quantity);
-    const here = Math.min(
-      left,
-      needs.reduce((sum, need) => sum + need, 0),
-    );
-    inProportion(here, needs).forEach((part, at) => (parts[rows[at]!] = part));
-    left -= here;
-  }
-  return parts;
+  if (key === 'equal') return ration('max-min', usable, needs);
+  const isByParts = key === 'static' || key === 'hybrid';
+  const claimants = demand.map(({ key: own, quantity: needWh }) => ({
+    needWh,
+    parts: own ?? 1,
+    rank: own ?? 0,
+  }));
+  const parts = claimants.reduce((sum, one) => safeInteger(sum + one.parts, 'sum of keys'), 0);
+  // What is missing to the whole belongs to nobody who needs anything.
+  const missing = isByParts ? (keyTotal ?? parts) - parts : 0;
+  if (missing < 0) throw new RangeError(`keys sum to ${parts}, more than ${keyTotal}`);
+  const nobody = { needWh: 0, parts: missing, rank: 0 };
+  return divide(key, pool, [...claimants, nobody]).slice(0, demand.length);
 }
 
 /** Who feeds in divides by its weights; who is offered more than it needs takes of all in proportion. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { randomFrom, type Random } from '../../simulator/random.js';
 import { callAuction, type LimitOrder } from '../../src/market/call-auction.js';
 import type { AuctionPricing } from '../../src/market/pricing.js';
-import { RATIONINGS, type Rationing } from '../../src/market/rationing.js';
+import { RATIONINGS, type Rationing } from '../../src/parties/microgrid.js';
 import { optimumOf } from './linear-program.js';
 
 /**

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { proRata, ration, RATIONINGS, type Rationing } from '../../src/market/rationing.js';
+import { proRata, ration } from '../../src/market/rationing.js';
+import { RATIONINGS, type Rationing } from '../../src/parties/microgrid.js';
 import { largestRemainder } from '../../src/units/integer.js';
 
 const wanted = fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 12 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import {
   share,
   sharingPrices,
-  SHARING_KEYS,
+  ALL_SHARING_KEYS,
   type GivenTo,
   type SharingInput,
   type SharingPricing,
@@ -96,7 +96,7 @@ describe('a street with a roof of 900 Wh and a roof of 300 Wh', () => {
 const member = fc.nat({ max: 30 });
 const slot = fc
   .record({
-    key: fc.constantFrom(...SHARING_KEYS),
+    key: fc.constantFrom(...ALL_SHARING_KEYS),
     supply: fc.array(member, { maxLength: 5 }),
     demand: fc.array(fc.record({ quantity: member, key: fc.nat({ max: 4 }) }), { maxLength: 7 }),
     weights: fc.array(fc.nat({ max: 3 }), { minLength: 35, maxLength: 35 }),
