@@ -1,7 +1,8 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { MalformedError, toUtf8 } from './bytes.js';
-import { ALGORITHM, keyIdOf, verifierKeyOf, verifyEd25519 } from './signed-note.js';
+import { verifyEd25519 } from './ed25519.js';
+import { ALGORITHM, keyIdOf, verifierKeyOf } from './signed-note.js';
 import type { NoteSigner, NoteVerifier, SignerKey, VerifierKey } from './signed-note.js';
 
 /**

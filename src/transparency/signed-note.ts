@@ -1,6 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes } from '@noble/hashes/utils.js';
+import { verifyEd25519 } from './ed25519.js';
 import { MalformedError, fromBase64, fromUtf8, toBase64, toUtf8 } from './bytes.js';
 
 /**
@@ -204,20 +205,6 @@ export function ed25519Signer(key: SignerKey): NoteSigner {
     keyId: keyIdOf(verifierKeyOf(key)),
     sign: (text) => ed25519.sign(toUtf8(text), key.seed),
   };
-}
-
-/** RFC 8032 verification; a key or signature that is no point is a failure, not an exception. */
-export function verifyEd25519(
-  publicKey: Uint8Array,
-  message: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  if (signature.length !== 64) return false;
-  try {
-    return ed25519.verify(signature, message, publicKey, { zip215: false });
-  } catch {
-    return false;
-  }
 }
 
 const PRIVATE_KEY = 'PRIVATE+KEY+';
