@@ -1,10 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ParseArgsConfig } from 'node:util';
 import type { INestApplicationContext } from '@nestjs/common';
 import { DatabaseService } from './database/database.service.js';
 import type { Sql } from './database/database.service.js';
 import { MeteringService } from './metering/metering.service.js';
+import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
+import { LOG_COMMANDS } from './operator-log-commands.js';
 import { DeviceService } from './parties/device.service.js';
 import { JoiningService } from './parties/joining.service.js';
 import { CSV_COLUMNS, parseMemberCsv } from './parties/member-csv.js';
@@ -28,34 +29,6 @@ import { PeopleService } from './parties/people.service.js';
 import { parseMicro } from './units/money.js';
 
 /** The commands of `npm run operator`: what each needs, does and answers. */
-
-/** What a command answers: a document, and the same for people. */
-export interface Outcome {
-  document: unknown;
-  text: string;
-  failed?: boolean;
-}
-
-export interface Command {
-  usage: string;
-  summary: string;
-  help?: string;
-  options: NonNullable<ParseArgsConfig['options']>;
-  required: readonly string[];
-  run(app: INestApplicationContext, given: Given): Promise<Outcome>;
-}
-
-/** The command line, read: `text` of an option that is required or was checked before. */
-export interface Given {
-  positional: readonly string[];
-  text(option: string): string;
-  optional(option: string): string | undefined;
-  list(option: string): string[];
-  flag(option: string): boolean;
-}
-
-/** Something to correct on the command line. */
-export class UsageError extends Error {}
 
 const BY = COMMAND_LINE.personId;
 const TEXT = { type: 'string' } as const;
@@ -193,6 +166,7 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     required: ['out'],
     run: mosquitto,
   },
+  ...LOG_COMMANDS,
 };
 
 async function createOperator(app: INestApplicationContext, given: Given): Promise<Outcome> {

@@ -7,8 +7,8 @@ import type { Settings } from '../config.js';
 import { DatabaseModule } from '../database/database.module.js';
 import { LedgerModule } from '../ledger/ledger.module.js';
 import { MeteringModule } from '../metering/metering.module.js';
-import { OPERATOR_COMMANDS, UsageError } from '../operator-commands.js';
-import type { Command, Given } from '../operator-commands.js';
+import { UsageError, type Command, type Given } from '../operator-command.js';
+import { OPERATOR_COMMANDS } from '../operator-commands.js';
 import { PartiesModule } from '../parties/parties.module.js';
 import { Problem } from '../units/problem.js';
 

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { verifyBundleCommand } from './verify/bundle.js';
 import { verifyDatabase } from './verify/database.js';
+import { verifyEvidence } from './verify/evidence.js';
 import { verifyHttpCommand } from './verify/http.js';
 import { verifyReceipt } from './verify/receipt.js';
 
@@ -13,6 +14,7 @@ const VERIFIERS: Readonly<Record<string, (args: readonly string[]) => Promise<nu
   receipt: verifyReceipt,
   bundle: verifyBundleCommand,
   http: verifyHttpCommand,
+  evidence: verifyEvidence,
 };
 
 async function main([word, ...rest]: readonly string[]): Promise<number> {

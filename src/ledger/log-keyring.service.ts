@@ -102,12 +102,16 @@ export class LogKeyring {
     writeSeeds(this.folder, this.seeds.slice(1));
   }
 
-  /** Gives the microgrid's log a new name. @returns that name */
-  beginOrigin(microgridId: string): string {
+  /** The name that `beginOrigin` would give. */
+  nextOrigin(microgridId: string): string {
+    return this.originOf(microgridId, this.generation(microgridId) + 1);
+  }
+
+  /** Gives the microgrid's log a new name, from the next start on. */
+  beginOrigin(microgridId: string): void {
     const generation = this.generation(microgridId) + 1;
     const generations = { ...this.generations, [microgridId]: generation };
     writeWhole(join(this.folder, GENERATIONS), utf8ToBytes(`${JSON.stringify(generations)}\n`));
-    return this.originOf(microgridId, generation);
   }
 
   private generation(microgridId: string): number {

@@ -45,9 +45,14 @@ export class LogService {
   private readonly witnessPolicy: Policy;
   private readonly heard = new Set<string>();
 
-  constructor(@Inject(SETTINGS) settings: Settings) {
+  constructor(@Inject(SETTINGS) private readonly settings: Settings) {
     this.keyring = new LogKeyring(settings.dataDir, settings.logOrigin);
     this.witnessPolicy = readWitnesses(settings.witnesses);
+  }
+
+  /** As it will be with the next start, after keys or names were changed. */
+  withKeysOnDisk(): LogService {
+    return new LogService(this.settings);
   }
 
   /** The name of a microgrid's log, and of its key. */
@@ -96,15 +101,11 @@ export class LogService {
    * @throws Error when the tree does not extend what was signed before; nothing is signed then
    */
   async sign(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {
-    const [head] = await sql.query<{ sequence: number; logEdge: Uint8Array }>(
-      store.HEAD_FOR_CHECKPOINT,
-      [microgridId],
-    );
-    if (!head || head.sequence === 0) return null;
+    const range = await this.committed(sql, microgridId);
+    if (!range) return null;
     const latest = await this.latestCheckpoint(sql, microgridId);
     if (latest) this.assertOwn(microgridId, latest);
-    if (latest?.size === head.sequence || this.isHeld(microgridId)) return latest;
-    const range = CompactRange.fromBytes(head.sequence, head.logEdge);
+    if (latest?.size === range.size || this.isHeld(microgridId)) return latest;
     if (latest) await this.assertExtends(sql, microgridId, latest, range);
     const root = range.root();
     const note = signCheckpoint(
@@ -113,6 +114,16 @@ export class LogService {
     );
     await sql.query(store.INSERT_CHECKPOINT, [microgridId, range.size, Buffer.from(root), note]);
     return { size: range.size, root, note };
+  }
+
+  /** The tree over everything that is committed; null where there is nothing. */
+  async committed(sql: Sql, microgridId: string): Promise<CompactRange | null> {
+    const [head] = await sql.query<{ sequence: number; logEdge: Uint8Array }>(
+      store.HEAD_FOR_CHECKPOINT,
+      [microgridId],
+    );
+    if (!head || head.sequence === 0) return null;
+    return CompactRange.fromBytes(head.sequence, head.logEdge);
   }
 
   async latestCheckpoint(sql: Sql, microgridId: string): Promise<SignedCheckpoint | null> {

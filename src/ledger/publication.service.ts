@@ -124,6 +124,13 @@ export class PublicationService implements OnModuleDestroy {
     });
   }
 
+  /** The checkpoints of a log that its witnesses show, as they are; of any number of those asked. */
+  async seenByWitnesses(microgridId: string): Promise<string[]> {
+    const origin = this.logs.origin(microgridId);
+    const seen = await Promise.all(this.witnesses.map((client) => client.latest(origin)));
+    return seen.flatMap((note) => (note === null || note === 'unreachable' ? [] : [note]));
+  }
+
   async figures(): Promise<PublicationFigures> {
     const standings = this.witnesses.length === 0 ? [] : await this.standings();
     return {

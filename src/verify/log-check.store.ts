@@ -1,7 +1,15 @@
+import type { Sql } from '../database/database.service.js';
 import type { Checkpoint } from '../transparency/checkpoint.js';
+import type { HashReader } from '../transparency/merkle-proof.js';
 import { CompactRange, leafHash } from '../transparency/merkle-tree.js';
 import { parseVerifierKey } from '../transparency/signed-note.js';
-import { extendTiles, partialTilesOf, tilesOf, type Tile } from '../transparency/tile.js';
+import {
+  extendTiles,
+  partialTilesOf,
+  tileHashReader,
+  tilesOf,
+  type Tile,
+} from '../transparency/tile.js';
 import { openByPolicy, type Policy } from '../transparency/tlog-policy.js';
 import type { Findings } from './finding.js';
 import type { LogKeys } from './log-keys.js';
@@ -166,6 +174,30 @@ export class LogCheck {
 /** A note as the checkpoint of a microgrid's log, or why it is none. */
 export function openNote(note: string, microgridId: string, keys: LogKeys): Checkpoint | string {
   return opensAs(note, signedRightly(microgridId, keys));
+}
+
+/** The latest checkpoint as it is stored, whether it is good or not. */
+export async function latestCheckpoint(
+  sql: Sql,
+  microgridId: string,
+): Promise<{ size: number; note: string } | null> {
+  const [row] = await sql.query<{ size: number; note: string }>(store.LATEST_CHECKPOINT, [
+    microgridId,
+  ]);
+  return row ?? null;
+}
+
+/** The hashes of a tree of `size` as its tiles are stored. */
+export function storedHashes(sql: Sql, microgridId: string, size: number): HashReader {
+  return tileHashReader(size, async (tiles) => {
+    const rows = await sql.query<Tile>(store.TILES, [
+      microgridId,
+      tiles.map(({ level }) => level),
+      tiles.map(({ tile }) => tile),
+    ]);
+    const found = new Map(rows.map((row) => [`${row.level}/${row.tile}`, row.hashes]));
+    return tiles.map(({ level, tile }) => found.get(`${level}/${tile}`) ?? new Uint8Array());
+  });
 }
 
 /** By any key of the log, of now or of before: who else signed does not matter to the tree. */

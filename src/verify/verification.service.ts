@@ -8,6 +8,7 @@ import { Findings, type Finding, type Row } from './finding.js';
 import { History } from './history.js';
 import { LogCheck } from './log-check.store.js';
 import type { LogKeys } from './log-keys.js';
+import { checkPublications } from './publication-check.store.js';
 import { RecordOpener, type OpenedRecord, type StoredRow } from './opened-record.js';
 import { checkPayloads } from './payload-check.store.js';
 import { BrokenRecord } from './slots.js';
@@ -89,6 +90,7 @@ export class Verification {
           findings,
         );
       }
+      if (!findings.full) await checkPublications(microgridId, tables, findings, keys);
       report.records = this.sequence;
       report.slots = history.slots.states.closedCount;
       report.checkpoints = log.checkpoints;

@@ -24,6 +24,9 @@ export const PROGRAM_KEYS = `
 export const HEAD = `
   SELECT sequence, log_edge AS "logEdge" FROM journal_head WHERE microgrid_id = $1`;
 
+export const LATEST_CHECKPOINT = `
+  SELECT size, note FROM checkpoint WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
+
 export const TILES = `
   SELECT stored.level, stored.tile, stored.hashes
   FROM log_tile stored JOIN unnest($2::smallint[], $3::bigint[]) AS wanted (level, tile)

@@ -178,4 +178,4 @@ function advanced({ importWh, exportWh }: Registers, role: string, energyWh: num
     : { importWh: importWh + energyWh, exportWh };
 }
 
-const MOST_ATTEMPTS = 600;
+const MOST_ATTEMPTS = 2_400;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { COVERED_TABLES, UNCOVERED_TABLES, type CoveredTable } from '../../src/verify/tables.js';
 import { VerifyService } from '../../src/verify/verify.service.js';
 import { BLOCK, tellBlock } from './block.js';
+import { publishLatest } from './published.js';
 import { openRooms, type Rooms } from './rooms.js';
 import { STREET, tellStreet } from './street.js';
 import {
@@ -22,6 +23,7 @@ beforeAll(async () => {
   rooms = await openRooms();
   await tellBlock(rooms);
   await tellStreet(rooms);
+  await publishLatest(rooms, STREET);
   columns = await readColumns(rooms.database);
 });
 afterAll(() => rooms.close());

@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { loadSettings } from '../../config.js';
 import { openDatabase } from '../../database/open-database.service.js';
 import { keysAtHand } from '../../log-keys-at-hand.js';
-import { openNote } from '../../verify/log-check.store.js';
+import type { DatabaseService } from '../../database/database.service.js';
+import { latestCheckpoint, openNote, storedHashes } from '../../verify/log-check.store.js';
+import { keepEvidence } from './evidence.js';
 import type { LogKeys } from '../../verify/log-keys.js';
 import type { MicrogridReport } from '../../verify/verification.service.js';
 import { VerifyService } from '../../verify/verify.service.js';
@@ -50,6 +52,9 @@ export async function verifyDatabase(args: readonly string[]): Promise<number> {
     const started = Date.now();
     const reports: MicrogridReport[] = [];
     for (const microgrid of microgrids) reports.push(await service.verify(microgrid, keys, kept));
+    for (const { microgrid, findings } of reports) {
+      if (findings.length > 0) await keepContradictions(database, microgrid, kept, keys);
+    }
     const ok = reports.every(({ findings }) => findings.length === 0);
     const seconds = (Date.now() - started) / 1000;
     if (values.json) {
@@ -80,6 +85,22 @@ function assertKnown(
     if (microgrids.some(isOf)) return;
     throw new Error(`${files[index]} is no checkpoint of ${microgrids.join(', ')}`);
   });
+}
+
+/** A kept checkpoint that a stored one contradicts is evidence against the log, for everybody. */
+async function keepContradictions(
+  database: DatabaseService,
+  microgrid: string,
+  kept: readonly string[],
+  keys: LogKeys,
+): Promise<void> {
+  const own = kept.filter((note) => openNote(note, microgrid, keys) !== 'other_origin');
+  const stored = own.length > 0 ? await latestCheckpoint(database, microgrid) : null;
+  if (!stored) return;
+  const read = storedHashes(database, microgrid, stored.size);
+  for (const note of own) {
+    await keepEvidence(keys.verifierKeys(microgrid), [note, stored.note], read);
+  }
 }
 
 function readable(report: MicrogridReport): string {

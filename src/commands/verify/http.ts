@@ -2,9 +2,17 @@ import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Findings } from '../../verify/finding.js';
 import { HttpLog } from '../../verify/http-log.service.js';
-import { trustInPolicy, type LogTrust } from '../../verify/log-trust.js';
-import { checkPublicLog, readFile } from '../../verify/public-log.js';
+import { formatTilePath, TILE_WIDTH, tileHashReader } from '../../transparency/tile.js';
+import { trustInPolicy, verifierKeysIn, type LogTrust } from '../../verify/log-trust.js';
+import {
+  checkPublicLog,
+  readFile,
+  type KeptCheckpoint,
+  type LogSource,
+  type PublicLog,
+} from '../../verify/public-log.js';
 import { PublicManifests } from '../../verify/public-manifests.js';
+import { keepEvidence } from './evidence.js';
 import {
   inFiles,
   keptCheckpoints,
@@ -66,6 +74,7 @@ export async function verifyHttpCommand(args: readonly string[]): Promise<number
       : null;
   const log = trust && (await checkPublicLog(source, trust, kept, findings, manifests?.take));
   const ok = findings.all.length === 0;
+  if (!ok && trust && log) await keepContradictions(source, trust, kept, log);
   if (ok && log && remember !== undefined) keep(remember, log.note);
   if (values.json) {
     const seconds = (Date.now() - started) / 1000;
@@ -98,6 +107,25 @@ async function servedTrust(source: HttpLog, findings: Findings): Promise<LogTrus
     findings.add('policy', 'file', 'bytes', 'a tlog-policy of C2SP', found);
     return null;
   }
+}
+
+/** A kept checkpoint that the served one contradicts is evidence against the log, for everybody. */
+async function keepContradictions(
+  source: LogSource,
+  trust: LogTrust,
+  kept: readonly KeptCheckpoint[],
+  served: PublicLog,
+): Promise<void> {
+  const { size } = served.checkpoint;
+  const read = tileHashReader(size, (tiles) =>
+    Promise.all(
+      tiles.map(async (tile) => {
+        const bytes = await source.read(formatTilePath(tile), 32 * TILE_WIDTH);
+        return bytes ?? new Uint8Array();
+      }),
+    ),
+  );
+  for (const { note } of kept) await keepEvidence(verifierKeysIn(trust), [note, served.note], read);
 }
 
 function keep(file: string, note: string): void {
