@@ -16,6 +16,8 @@ export interface Command {
   help?: string;
   options: NonNullable<ParseArgsConfig['options']>;
   required: readonly string[];
+  /** What stands on the command line without an option. */
+  positional?: boolean;
   run(app: INestApplicationContext, given: Given): Promise<Outcome>;
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { INestApplicationContext } from '@nestjs/common';
 import { DatabaseService } from './database/database.service.js';
 import type { Sql } from './database/database.service.js';
+import { erase, migrated } from './database-commands.js';
 import { MeteringService } from './metering/metering.service.js';
 import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
 import { LOG_COMMANDS } from './operator-log-commands.js';
@@ -105,6 +106,7 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
       secrets: TEXT,
     },
     required: ['microgrid'],
+    positional: true,
     run: importMembers,
   },
   invite: {
@@ -149,6 +151,19 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     options: {},
     required: [],
     run: migrated,
+  },
+  erase: {
+    usage: 'HOUSEHOLD [--dry-run]',
+    summary: 'erase a household that has gone: its data, its keys and its people',
+    help: `Only after its final settlement: it has moved out, all its slots are settled, and the correction
+window is over. Nothing brings the data back but a backup. docs/operate.md says what goes and what
+stays. It acts as the eraser: DATABASE_ERASER_URL, or the embedded database's own log-in.
+
+  --dry-run               do it, say what went, and take it back`,
+    options: { 'dry-run': FLAG },
+    required: [],
+    positional: true,
+    run: erase,
   },
   rejections: {
     usage: '--microgrid M [--limit N]',
@@ -319,15 +334,6 @@ async function moveOut(app: INestApplicationContext, given: Given): Promise<Outc
   );
   const text = `${household} and its meters ${meters.join(', ')} end at ${activeUntil}.`;
   return { document: { household, activeUntil, meters }, text };
-}
-
-/** The command line has connected, and with that migrated. */
-async function migrated(app: INestApplicationContext): Promise<Outcome> {
-  const [row] = await app
-    .get(DatabaseService)
-    .query<{ name: string }>('SELECT name FROM schema_migration ORDER BY number DESC LIMIT 1');
-  const document = { migration: row!.name };
-  return { document, text: `The database is up to date (${row!.name}).` };
 }
 
 async function rejections(app: INestApplicationContext, given: Given): Promise<Outcome> {

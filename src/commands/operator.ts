@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   let app: INestApplicationContext | undefined;
   try {
-    const given = read(name, command, rest);
+    const given = read(command, rest);
     app = await NestFactory.createApplicationContext(OperatorModule.of(loadSettings(process.env)), {
       logger: false,
       abortOnError: false,
@@ -87,11 +87,11 @@ function helpOf(name: string, command: Command): string {
   return `npm run operator -- ${name} ${command.usage} [--json]\n\n${command.summary}\n${more}`;
 }
 
-function read(name: string, command: Command, args: readonly string[]): Given & { json: boolean } {
+function read(command: Command, args: readonly string[]): Given & { json: boolean } {
   const options = { ...command.options, json: { type: 'boolean' as const } };
   let parsed;
   try {
-    parsed = parseArgs({ args: [...args], options, allowPositionals: name === 'import' });
+    parsed = parseArgs({ args: [...args], options, allowPositionals: command.positional === true });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }

@@ -1,6 +1,6 @@
 import type { DataSource, MigrationInterface, QueryRunner } from 'typeorm';
 import { MIGRATIONS } from './migrations.js';
-import { applyRights, RightsRefused } from './rights.store.js';
+import { applyRights, applyTriggers, RightsRefused } from './rights.store.js';
 
 /** The database was written by a newer version, or by another program. */
 export class UnknownMigration extends Error {
@@ -28,6 +28,7 @@ export async function migrate(
     try {
       await runner.query(LOCK_MIGRATIONS);
       const ran = await runPending(runner, migrations);
+      await applyTriggers(runner);
       await applyRights(runner);
       await runner.commitTransaction();
       return ran;

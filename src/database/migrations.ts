@@ -7,6 +7,7 @@ import { Settlement0005 } from './migrations/0005-settlement.js';
 import { Rewards0006 } from './migrations/0006-rewards.js';
 import { Feed0007 } from './migrations/0007-feed.js';
 import { Posting0008 } from './migrations/0008-posting.js';
+import { Erasure0009 } from './migrations/0009-erasure.js';
 import { Publication0010 } from './migrations/0010-publication.js';
 import { Manifest0011 } from './migrations/0011-manifest.js';
 import { Autopilot0014 } from './migrations/0014-autopilot.js';
@@ -22,6 +23,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Rewards0006,
   Feed0007,
   Posting0008,
+  Erasure0009,
   Publication0010,
   Manifest0011,
   Autopilot0014,

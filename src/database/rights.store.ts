@@ -1,4 +1,4 @@
-import { ERASER_ROLE, privilegesOn, SERVICE_ROLE, type Privilege } from './rights.js';
+import { ERASER_ROLE, INSERT_ONLY, privilegesOn, SERVICE_ROLE, type Privilege } from './rights.js';
 
 /** What runs a statement on the one connection of a migration. */
 interface Runner {
@@ -17,6 +17,12 @@ export async function applyRights(runner: Runner): Promise<void> {
   await runner.query(statements.join(';\n'));
   // To a log-in that owns nothing, PostgreSQL only murmurs that no privilege was revoked.
   if ((await differences(runner)).length > 0) throw new RightsRefused();
+}
+
+/** A trigger that refuses every change, on each insert-only table that has none yet. */
+export async function applyTriggers(runner: Runner): Promise<void> {
+  const tables = (await runner.query(UNGUARDED, [INSERT_ONLY])) as { name: string }[];
+  for (const { name } of tables) await runner.query(guard(name));
 }
 
 /** What would have to be granted and revoked, and this log-in may not. */
@@ -77,6 +83,19 @@ DO $$ BEGIN
   EXCEPTION WHEN insufficient_privilege THEN NULL;
   END;
 END $$`;
+}
+
+const UNGUARDED = `
+SELECT relname AS name FROM pg_class
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+  AND relname = ANY ($1::text[])
+  AND NOT EXISTS (SELECT FROM pg_trigger
+    WHERE tgrelid = pg_class.oid AND tgname = relname || '_insert_only')
+ORDER BY relname`;
+
+function guard(table: string): string {
+  return `CREATE TRIGGER ${table}_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ${table}
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()`;
 }
 
 const MEMBERSHIPS = `

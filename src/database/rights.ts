@@ -37,6 +37,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   record_body: insertOnly('INSERT', 'DELETE'),
   record_household: insertOnly('INSERT'),
   record_key: insertOnly('DELETE'),
+  erasure: { service: [], eraser: ['INSERT'], changes: null },
   log_entry: insertOnly('INSERT'),
   checkpoint: insertOnly(),
   log_policy: insertOnly(),
@@ -90,7 +91,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
     ['DELETE'],
   ),
   regulator_query: insertOnly(),
-  regulator_answer: insertOnly(),
+  regulator_answer: insertOnly('UPDATE (energies)'),
 
   // Who takes part.
   microgrid: changing('its row is locked while members are enrolled', ['UPDATE (name)']),
@@ -99,7 +100,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   household: changing(
     'who moves out ends',
     ['UPDATE (active_until)'],
-    ['UPDATE (alias, feeder, import_limit_w, export_limit_w)'],
+    ['UPDATE (alias, feeder, import_limit_w, export_limit_w, share_parts, share_rank)'],
   ),
   meter: changing('it ends with its household', ['UPDATE (active_until)'], ['DELETE']),
   person: changing(
@@ -109,7 +110,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   ),
   person_grant: changing('a grant ends', ['UPDATE (valid_until)'], ['DELETE']),
   session: changing('it is renewed, revoked and cleared away', ['UPDATE', 'DELETE'], ['DELETE']),
-  spent_refresh: insertOnly(),
+  spent_refresh: changing('it goes with its session', []),
   invitation: changing('it is used once', ['UPDATE (used_at)'], ['DELETE']),
   mqtt_credential: changing('secrets are renewed and revoked', ['UPDATE'], ['DELETE']),
 

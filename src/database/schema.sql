@@ -5,12 +5,80 @@ CREATE DOMAIN ident AS text CONSTRAINT ident_check CHECK (VALUE ~ '^[A-Za-z0-9_-
 
 CREATE DOMAIN safe_integer AS bigint CONSTRAINT safe_integer_check CHECK (VALUE >= '-9007199254740991'::bigint AND VALUE <= '9007199254740991'::bigint);
 
+CREATE OR REPLACE FUNCTION public.only_of_erased()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  kept text;
+BEGIN
+  EXECUTE CASE TG_ARGV[0]
+    WHEN 'meter_id' THEN
+      'SELECT gone.meter_id FROM gone LEFT JOIN meter USING (microgrid_id, meter_id)
+       LEFT JOIN erasure USING (microgrid_id, household_id) WHERE erasure.sequence IS NULL LIMIT 1'
+    ELSE
+      format('SELECT gone.%1$I FROM gone LEFT JOIN erasure ON erasure.microgrid_id = gone.microgrid_id
+         AND erasure.household_id = gone.%1$I WHERE erasure.sequence IS NULL LIMIT 1', TG_ARGV[0])
+    END INTO kept;
+  IF kept IS NOT NULL THEN
+    RAISE EXCEPTION 'DELETE of % refused: % was not erased', TG_TABLE_NAME, quote_literal(kept);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.only_people()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM gone WHERE kind <> 'person') THEN
+    RAISE EXCEPTION 'DELETE of party refused: only the ids of people are forgotten';
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.only_unnamed_payloads()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM gone JOIN reading USING (microgrid_id, payload_hash))
+    OR EXISTS (SELECT FROM gone JOIN reading_contradiction USING (microgrid_id, payload_hash)) THEN
+    RAISE EXCEPTION 'DELETE of reading_payload refused: a reading still names it';
+  END IF;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 BEGIN
   RAISE EXCEPTION '% of % refused: it is insert-only; post a correcting record instead', TG_OP, TG_TABLE_NAME;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_key_of_erased()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM erasure
+    WHERE microgrid_id = NEW.microgrid_id AND household_id = NEW.key_holder) THEN
+    RAISE EXCEPTION 'household % was erased: no record of it can be made any more', NEW.key_holder;
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_unless_erasing()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF current_user <> 'neighborwatt_eraser' THEN
+    RAISE EXCEPTION '% of % refused: it is insert-only; the rows of an erased household are removed by npm run operator -- erase',
+      TG_OP, TG_TABLE_NAME;
+  END IF;
+  RETURN NULL;
 END $function$;
 
 CREATE TABLE account (
@@ -23,18 +91,13 @@ CREATE TABLE account (
   credits_posted safe_integer DEFAULT 0 NOT NULL,
   limited boolean DEFAULT false NOT NULL,
   credit_limit safe_integer DEFAULT 0 NOT NULL,
-  version safe_integer DEFAULT 0 NOT NULL,
-  debit_limit safe_integer,
   CONSTRAINT account_pkey PRIMARY KEY (microgrid_id, account_id),
   CONSTRAINT account_account_id_check CHECK (account_id ~ '^[A-Za-z0-9_/-]{1,160}$'::text),
   CONSTRAINT account_credit_limit_check CHECK (credit_limit::bigint >= 0),
   CONSTRAINT account_credits_pending_check CHECK (credits_pending::bigint >= 0),
   CONSTRAINT account_credits_posted_check CHECK (credits_posted::bigint >= 0),
-  CONSTRAINT account_debit_limit_check CHECK (debit_limit::bigint >= 0),
   CONSTRAINT account_debits_pending_check CHECK (debits_pending::bigint >= 0),
   CONSTRAINT account_debits_posted_check CHECK (debits_posted::bigint >= 0),
-  CONSTRAINT account_version_check CHECK (version::bigint >= 0),
-  CONSTRAINT account_within_debit_limit CHECK ((credits_pending::bigint + credits_posted::bigint) <= (debits_posted::bigint + debit_limit::bigint)),
   CONSTRAINT account_within_limit CHECK (NOT limited OR (debits_pending::bigint + debits_posted::bigint) <= (credits_posted::bigint + credit_limit::bigint))
 );
 
@@ -65,11 +128,11 @@ CREATE TABLE checkpoint (
   CONSTRAINT checkpoint_root_check CHECK (octet_length(root) = 32)
 );
 
-CREATE TABLE failed_id (
+CREATE TABLE erasure (
   microgrid_id ident NOT NULL,
-  id text NOT NULL,
-  CONSTRAINT failed_id_pkey PRIMARY KEY (microgrid_id, id),
-  CONSTRAINT failed_id_id_check CHECK (id ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'::text)
+  household_id ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT erasure_pkey PRIMARY KEY (microgrid_id, household_id)
 );
 
 CREATE TABLE feed_cursor (
@@ -85,13 +148,6 @@ CREATE TABLE gateway (
   gateway_id ident NOT NULL,
   CONSTRAINT gateway_pkey PRIMARY KEY (microgrid_id, gateway_id),
   CONSTRAINT gateway_gateway_id_key UNIQUE (gateway_id)
-);
-
-CREATE TABLE hold_timeout (
-  microgrid_id ident NOT NULL,
-  transfer_id text NOT NULL,
-  expires_at timestamp with time zone NOT NULL,
-  CONSTRAINT hold_timeout_pkey PRIMARY KEY (microgrid_id, transfer_id)
 );
 
 CREATE TABLE household (
@@ -473,9 +529,7 @@ CREATE TABLE record_household (
   microgrid_id ident NOT NULL,
   household_id ident NOT NULL,
   sequence safe_integer NOT NULL,
-  number safe_integer,
-  CONSTRAINT record_household_pkey PRIMARY KEY (microgrid_id, household_id, sequence),
-  CONSTRAINT record_household_number_check CHECK (number::bigint > 0)
+  CONSTRAINT record_household_pkey PRIMARY KEY (microgrid_id, household_id, sequence)
 );
 
 CREATE TABLE record_key (
@@ -718,9 +772,9 @@ CREATE TABLE transfer (
   CONSTRAINT transfer_microgrid_id_transfer_id_key UNIQUE (microgrid_id, transfer_id),
   CONSTRAINT transfer_amount_check CHECK (amount::bigint >= 0),
   CONSTRAINT transfer_check CHECK (debit_account <> credit_account),
-  CONSTRAINT transfer_moves CHECK ((state = ANY (ARRAY['void'::text, 'expire'::text])) OR amount::bigint > 0),
-  CONSTRAINT transfer_resolves CHECK ((state = ANY (ARRAY['post'::text, 'void'::text, 'expire'::text])) = (pending_id IS NOT NULL)),
-  CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text, 'expire'::text])),
+  CONSTRAINT transfer_check1 CHECK ((state = ANY (ARRAY['post'::text, 'void'::text])) = (pending_id IS NOT NULL)),
+  CONSTRAINT transfer_check2 CHECK (state = 'void'::text OR amount::bigint > 0),
+  CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text])),
   CONSTRAINT transfer_transfer_id_check CHECK (transfer_id ~ '^[0-9a-f]{32}$'::text)
 );
 
@@ -732,17 +786,13 @@ ALTER TABLE award ADD CONSTRAINT award_microgrid_id_program_id_period_from_fkey 
 
 ALTER TABLE checkpoint ADD CONSTRAINT checkpoint_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
-ALTER TABLE failed_id ADD CONSTRAINT failed_id_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+ALTER TABLE erasure ADD CONSTRAINT erasure_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
 ALTER TABLE feed_cursor ADD CONSTRAINT feed_cursor_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
 ALTER TABLE gateway ADD CONSTRAINT gateway_gateway_id_fkey FOREIGN KEY (gateway_id) REFERENCES party(party_id);
 
 ALTER TABLE gateway ADD CONSTRAINT gateway_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
-
-ALTER TABLE hold_timeout ADD CONSTRAINT hold_timeout_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
-
-ALTER TABLE hold_timeout ADD CONSTRAINT hold_timeout_microgrid_id_transfer_id_fkey FOREIGN KEY (microgrid_id, transfer_id) REFERENCES transfer(microgrid_id, transfer_id);
 
 ALTER TABLE household ADD CONSTRAINT household_household_id_fkey FOREIGN KEY (household_id) REFERENCES party(party_id);
 
@@ -832,8 +882,6 @@ ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_fkey FOREIGN KEY (micr
 
 ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
-CREATE INDEX hold_timeout_by_time ON hold_timeout USING btree (microgrid_id, expires_at);
-
 CREATE INDEX market_order_by_household ON market_order USING btree (microgrid_id, household_id, sequence);
 
 CREATE INDEX market_order_by_slot ON market_order USING btree (microgrid_id, slot_start, status);
@@ -878,19 +926,103 @@ CREATE INDEX transfer_by_debit ON transfer USING btree (microgrid_id, debit_acco
 
 CREATE UNIQUE INDEX transfer_resolution ON transfer USING btree (microgrid_id, pending_id) WHERE pending_id IS NOT NULL;
 
+CREATE TRIGGER award_erasable BEFORE DELETE ON award FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER award_insert_only BEFORE UPDATE OR TRUNCATE ON award FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER award_only_erased AFTER DELETE ON award REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
+
 CREATE TRIGGER checkpoint_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoint FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER failed_id_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON failed_id FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER erasure_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON erasure FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER gateway_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON gateway FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER log_entry_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER log_policy_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_policy FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE TRIGGER measurement_erasable BEFORE DELETE ON measurement FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER measurement_insert_only BEFORE UPDATE OR TRUNCATE ON measurement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER measurement_only_erased AFTER DELETE ON measurement REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
+
+CREATE TRIGGER network_node_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON network_node FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER party_erasable BEFORE DELETE ON party FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER party_insert_only BEFORE UPDATE OR TRUNCATE ON party FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER party_only_erased AFTER DELETE ON party REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_people();
+
+CREATE TRIGGER program_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON program FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER program_funding_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON program_funding FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER program_run_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON program_run FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER publication_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON publication FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER record_body_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_body FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER reading_erasable BEFORE DELETE ON reading FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER reading_insert_only BEFORE UPDATE OR TRUNCATE ON reading FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER reading_only_erased AFTER DELETE ON reading REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
+
+CREATE TRIGGER reading_contradiction_erasable BEFORE DELETE ON reading_contradiction FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER reading_contradiction_insert_only BEFORE UPDATE OR TRUNCATE ON reading_contradiction FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER reading_contradiction_only_erased AFTER DELETE ON reading_contradiction REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
+
+CREATE TRIGGER reading_payload_erasable BEFORE DELETE ON reading_payload FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER reading_payload_insert_only BEFORE UPDATE OR TRUNCATE ON reading_payload FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER reading_payload_only_erased AFTER DELETE ON reading_payload REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_unnamed_payloads();
+
+CREATE TRIGGER record_body_erasable BEFORE DELETE ON record_body FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER record_body_insert_only BEFORE UPDATE OR TRUNCATE ON record_body FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_body_only_erased AFTER DELETE ON record_body REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('key_holder');
 
 CREATE TRIGGER record_head_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_head FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_household_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON record_household FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_key_erasable BEFORE DELETE ON record_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER record_key_insert_only BEFORE UPDATE OR TRUNCATE ON record_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER record_key_not_of_erased BEFORE INSERT ON record_key FOR EACH ROW EXECUTE FUNCTION refuse_key_of_erased();
+
+CREATE TRIGGER record_key_only_erased AFTER DELETE ON record_key REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('key_holder');
+
+CREATE TRIGGER register_border_erasable BEFORE DELETE ON register_border FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER register_border_insert_only BEFORE UPDATE OR TRUNCATE ON register_border FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER register_border_only_erased AFTER DELETE ON register_border REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
+
+CREATE TRIGGER regulator_answer_erasable BEFORE UPDATE ON regulator_answer FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER regulator_answer_insert_only BEFORE DELETE OR TRUNCATE ON regulator_answer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER regulator_query_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON regulator_query FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER settlement_erasable BEFORE DELETE ON settlement FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER settlement_insert_only BEFORE UPDATE OR TRUNCATE ON settlement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER settlement_only_erased AFTER DELETE ON settlement REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
+
+CREATE TRIGGER tariff_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tariff FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER trade_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON trade FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER trade_settlement_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON trade_settlement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transfer_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -910,9 +1042,9 @@ GRANT SELECT ON checkpoint TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON checkpoint TO neighborwatt_service;
 
-GRANT SELECT ON failed_id TO neighborwatt_eraser;
+GRANT INSERT, SELECT ON erasure TO neighborwatt_eraser;
 
-GRANT INSERT, SELECT ON failed_id TO neighborwatt_service;
+GRANT SELECT ON erasure TO neighborwatt_service;
 
 GRANT SELECT ON feed_cursor TO neighborwatt_eraser;
 
@@ -922,11 +1054,7 @@ GRANT SELECT ON gateway TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON gateway TO neighborwatt_service;
 
-GRANT SELECT ON hold_timeout TO neighborwatt_eraser;
-
-GRANT DELETE, INSERT, SELECT ON hold_timeout TO neighborwatt_service;
-
-GRANT SELECT, UPDATE (alias, export_limit_w, feeder, import_limit_w) ON household TO neighborwatt_eraser;
+GRANT SELECT, UPDATE (alias, export_limit_w, feeder, import_limit_w, share_parts, share_rank) ON household TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (active_until) ON household TO neighborwatt_service;
 
@@ -1054,7 +1182,7 @@ GRANT DELETE, SELECT ON register_border TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON register_border TO neighborwatt_service;
 
-GRANT SELECT ON regulator_answer TO neighborwatt_eraser;
+GRANT SELECT, UPDATE (energies) ON regulator_answer TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON regulator_answer TO neighborwatt_service;
 

@@ -29,7 +29,12 @@ const HOUSEHOLD_COLUMNS = `
   credit_limit_micro AS "creditLimitMicro", active_from AS "activeFrom",
   active_until AS "activeUntil"`;
 
-export const HOUSEHOLD_BY_ID = `SELECT ${HOUSEHOLD_COLUMNS} FROM household WHERE household_id = $1`;
+/** One that was erased is there for the trades of others alone. */
+export const HOUSEHOLD_BY_ID = `
+SELECT ${HOUSEHOLD_COLUMNS} FROM household WHERE household_id = $1
+  AND NOT EXISTS (SELECT FROM erasure
+    WHERE erasure.microgrid_id = household.microgrid_id
+      AND erasure.household_id = household.household_id)`;
 
 export const HOUSEHOLDS_IN_SLOT = `
 SELECT ${HOUSEHOLD_COLUMNS} FROM household

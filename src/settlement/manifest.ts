@@ -282,7 +282,7 @@ function supplyFact(
 }
 
 /** How many different readings the records of a slot name. */
-function readingsIn(drafts: readonly RecordDraft[]): number {
+export function readingsIn(drafts: readonly RecordDraft[]): number {
   const named = new Set<Json>();
   for (const { kind, facts } of drafts) {
     if (kind !== 'household-slot') continue;

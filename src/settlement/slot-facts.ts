@@ -1,5 +1,6 @@
 import type { BorderQuality } from '../metering/border.js';
 import type { SharingRules } from '../market/metered-sharing.js';
+import type { PriceInterval } from '../market/pricing.js';
 import type { MeterRole, Pricing, Rationing } from '../parties/microgrid.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
@@ -52,6 +53,8 @@ export type ManifestFacts = JsonObject & {
   sharing?: SharingRules;
   /** Since when the network has been in force that the slot was cleared in, where there was one. */
   network?: Instant;
+  clearingPriceMicroPerKwh: number | null;
+  priceInterval: PriceInterval | null;
 };
 
 /** The terms of a slot as its manifest states them. @param now those of today, with the network then */

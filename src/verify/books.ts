@@ -1,5 +1,6 @@
 import type { AccountTerms } from '../ledger/accounts.js';
 import { expiryOf, movesTime } from '../ledger/books.js';
+import type { ErasedBalance } from '../ledger/erasure.js';
 import type { RecordBody, RecordDraft, StoredTransfer } from '../ledger/record.js';
 import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Findings, Row } from './finding.js';
@@ -84,6 +85,38 @@ export class Books {
   drawn(account: string): number {
     const one = this.accounts.get(account);
     return one ? one.debitsPosted - one.creditsPosted : 0;
+  }
+
+  /** Says of an erased record what it must have said of accounts and households. */
+  complete(body: RecordBody): void {
+    const accounts = new Set(body.transfers.flatMap(({ debit, credit }) => [debit, credit]));
+    body.opens = [...accounts]
+      .filter((account) => !this.accounts.has(account))
+      .flatMap((account) => this.termsOf(account) ?? []);
+    if (!this.counting) return;
+    const next = (count = 0) => count + 1;
+    body.v = 2;
+    body.versions = Object.fromEntries(
+      [...accounts].map((one) => [one, next(this.accounts.get(one)?.version)]),
+    );
+    body.numbers = Object.fromEntries(
+      body.households.map((one) => [one, next(this.numbers.get(one))]),
+    );
+  }
+
+  /** The accounts whose ids begin so, with their sides, sorted. */
+  balancesOf(prefix: string): ErasedBalance[] {
+    return [...this.accounts]
+      .filter(([account]) => account.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([account, sides]) => ({
+        account,
+        asset: sides.asset,
+        debitsPending: sides.debitsPending,
+        creditsPending: sides.creditsPending,
+        debitsPosted: sides.debitsPosted,
+        creditsPosted: sides.creditsPosted,
+      }));
   }
 
   /** The account table as it should be. */

@@ -7,6 +7,7 @@ import {
   type PastSlot,
   type RegisterReading,
 } from '../metering/border.js';
+import type { MeterSlot } from '../metering/measurement.js';
 import { readingHash, type Register } from '../metering/reading.js';
 import type { HouseholdFacts, RegisterFacts } from '../settlement/slot-facts.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
@@ -177,4 +178,24 @@ function firstAfter(readings: readonly Hashed[], atMillis: number): number {
     else high = middle;
   }
   return low;
+}
+
+/** The registers of a record as metering gave them. */
+export function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[] {
+  return registers.map((one) => ({
+    meterId: one.meter,
+    householdId: household,
+    role: one.role,
+    register: one.register,
+    start: border(one.startWh, one.startQuality, one.startReadings),
+    end: border(one.endWh, one.endQuality, one.endReadings),
+  }));
+}
+
+function border(
+  valueWh: number | null,
+  quality: RegisterFacts['startQuality'],
+  readingHashes: string[],
+): MeterSlot['start'] {
+  return valueWh === null || quality === null ? null : { valueWh, quality, readingHashes };
 }

@@ -21,6 +21,21 @@ export function rowsByTable(): RowsByTable {
 /** Adds what this record left. @param metered whether trades are made at close rather than at a gate */
 export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): void {
   const { sequence, facts } = body;
+  addRemnant(rows, body);
+  if (body.kind === 'household-slot' || (body.kind === 'correction' && 'household' in facts)) {
+    rows.measurement.push(measurementRow(facts as HouseholdFacts, sequence));
+    rows.settlement.push(settlementRow(facts as HouseholdFacts, sequence));
+  }
+  const trades = tradesIn(body);
+  for (const trade of trades) {
+    if (body.kind === 'gate' || metered) rows.trade.push(tradeRow(trade, sequence));
+    if (body.kind !== 'gate') rows.tradeSettlement.push(tradeSettlementRow(trade, sequence));
+  }
+}
+
+/** Of a record that was erased these stay alone. */
+export function addRemnant(rows: RowsByTable, body: RecordBody): void {
+  const { sequence } = body;
   body.transfers.forEach((transfer, line) => {
     rows.transfer.push({
       transfer_id: transfer.id,
@@ -38,15 +53,6 @@ export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): 
   for (const household of body.households) {
     const number = body.numbers?.[household] ?? null;
     rows.recordHousehold.push({ household_id: household, sequence, number });
-  }
-  if (body.kind === 'household-slot' || (body.kind === 'correction' && 'household' in facts)) {
-    rows.measurement.push(measurementRow(facts as HouseholdFacts, sequence));
-    rows.settlement.push(settlementRow(facts as HouseholdFacts, sequence));
-  }
-  const trades = tradesIn(body);
-  for (const trade of trades) {
-    if (body.kind === 'gate' || metered) rows.trade.push(tradeRow(trade, sequence));
-    if (body.kind !== 'gate') rows.tradeSettlement.push(tradeSettlementRow(trade, sequence));
   }
 }
 

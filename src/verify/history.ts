@@ -1,9 +1,11 @@
 import { walletOf, type AccountTerms } from '../ledger/accounts.js';
+import { erasureDraft, type ErasureFacts } from '../ledger/erasure.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import { limitsRecord } from '../market/market-records.js';
 import { fundTerms } from '../rewards/reward-records.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { Books } from './books.js';
+import type { ErasedHouseholds } from './erased.js';
 import type { Findings, Row } from './finding.js';
 import { Members } from './members.js';
 import { compareRecord, type OpenedRecord } from './opened-record.js';
@@ -26,20 +28,28 @@ export class History {
   constructor(
     private readonly findings: Findings,
     programKeys: ReadonlyMap<string, Uint8Array>,
+    private readonly erased: ErasedHouseholds,
     read: { records: ReadRecords; claims: ReadClaims },
   ) {
-    this.orders = new OrderBook(this.members, this.books, findings);
+    this.orders = new OrderBook(this.members, this.books, erased, findings);
     this.slots = new Slots(this.members, this.orders, this.books, read.records, findings);
-    this.programs = new Programs(programKeys, read.claims, findings);
+    this.programs = new Programs(programKeys, erased, read.claims, findings);
   }
 
   /** @throws Error where the record contradicts what stands before it so that nothing can follow */
   async apply(record: OpenedRecord): Promise<void> {
     const { body } = record;
     this.assertComplete(body);
-    this.members.apply(body);
+    if (record.erased) this.members.remember(this.erased.factsOf(record.keyHolder));
+    else this.members.apply(body);
     if (this.slots.concern(body)) {
       await this.slots.take(record, (settled, draft) => this.settle(settled, draft));
+    } else if (record.erased) {
+      if (body.kind === 'award') this.programs.takeErased(body);
+      this.settle(record, null);
+    } else if (body.kind === 'erasure') {
+      this.erased.check(body, this.books, this.findings);
+      this.settle(record, erasureDraft(body.facts as ErasureFacts, body.at));
     } else if (body.kind === 'order' || body.kind === 'gate') {
       this.settle(record, this.isLimits(body) ? limitsDraft(body) : this.orders.expected(body));
       if (body.kind === 'gate') this.slots.states.closeGate(body);
@@ -74,6 +84,7 @@ export class History {
       tariff: members.tariffRows(),
       networkNode: members.networkRows(),
       standingOrder: members.standingOrderRows(),
+      erasure: this.erased.rows(),
       tradedSlot: slots.states.tradedSlotRows(),
       slot: slots.states.slotRows(),
       storageLot: slots.lotRows(),
@@ -88,7 +99,8 @@ export class History {
 
   private settle(record: OpenedRecord, draft: RecordDraft | null): void {
     const { body } = record;
-    if (draft) compareRecord(record, draft, this.findings);
+    if (record.erased) this.books.complete(body);
+    else if (draft) compareRecord(record, draft, this.findings);
     else {
       const { sequence, cause } = body;
       this.findings.add('record_body', sequence, 'facts', 'what earlier records allow', cause);

@@ -93,8 +93,8 @@ export class LogCheck {
     await this.compareTiles(tiles.filter((tile) => !isPartial(tile)));
   }
 
-  /** What shows only when the log has come to its end. */
-  async end(): Promise<void> {
+  /** What shows only when the log has come to its end. @param erased records without a body */
+  async end(erased: number): Promise<void> {
     const { findings, tables, range } = this;
     const { size } = range;
     await this.compareTiles(this.partial);
@@ -105,7 +105,7 @@ export class LogCheck {
     findings.same('journal_head', 'its row', 'sequence', size, head?.sequence);
     findings.same('journal_head', 'its row', 'log_edge', range.toBytes(), head?.logEdge);
     for (const [table, rows] of [
-      ['record_body', size],
+      ['record_body', size - erased],
       ['log_entry', size],
       ['log_tile', tilesOf(size).length],
     ] as const) {

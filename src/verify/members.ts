@@ -1,3 +1,4 @@
+import type { ErasureFacts } from '../ledger/erasure.js';
 import type { RecordBody } from '../ledger/record.js';
 import { registersFor, type Register } from '../metering/reading.js';
 import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
@@ -79,6 +80,15 @@ export class Members {
       const { household, ...limits } = facts as JsonObject & StandingLimits & { household: string };
       this.setLimits(household, { ...limits, sequence });
     }
+  }
+
+  /** Takes in what is left of a household that was erased. */
+  remember({ household, activeFrom, activeUntil, creditLimitMicro }: ErasureFacts): void {
+    if (this.households.has(household)) return;
+    const member = activeSince(activeFrom);
+    endAt(member, activeUntil);
+    const limits = { importLimitW: null, exportLimitW: null, creditLimitMicro };
+    this.households.set(household, { ...member, ...limits });
   }
 
   tariffAt(slot: Instant) {

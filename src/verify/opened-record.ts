@@ -31,6 +31,8 @@ export interface StoredRow {
 export interface OpenedRecord {
   body: RecordBody;
   keyHolder: string;
+  /** Of a record that was erased, what its head says of its cause: the body holds what stays. */
+  erased: { causeHash: Uint8Array } | null;
 }
 
 /** Of the records that one key salts: how many fit, and those that do not, while none does. */
@@ -82,6 +84,13 @@ export class RecordOpener {
     return { record, entry: committed };
   }
 
+  /** Of a record without its body, head and log still say the same. @returns its entry of the log */
+  entryOf({ sequence, commitment: inHead, entry: inLog }: StoredRow): Uint8Array {
+    const entry = logEntry(inHead);
+    this.findings.same('log_entry', sequence - 1, 'entry', entry, inLog);
+    return entry;
+  }
+
   /** What only shows when all records are known: a key that opens nothing, or is nobody's. */
   end(): void {
     for (const [holder, { fits, unfit, waiting }] of this.holders) {
@@ -131,7 +140,7 @@ export class RecordOpener {
     }
     if (body.v !== 1 && body.v !== 2) findings.add('record_body', sequence, 'v', '1 or 2', body.v);
     findings.same('record_body', sequence, 'microgrid', microgridId, body.microgrid);
-    return { record: { body, keyHolder }, root: commitment(key, body) };
+    return { record: { body, keyHolder, erased: null }, root: commitment(key, body) };
   }
 
   private compareHead(row: StoredRow, body: RecordBody): void {

@@ -22,6 +22,7 @@ import type { JsonObject } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import type { Books } from './books.js';
+import type { ErasedHouseholds } from './erased.js';
 import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
 
@@ -30,7 +31,12 @@ import type { Members } from './members.js';
  * the open orders alone: of one that is filled or taken back nothing remains but its row.
  */
 
-type ServedOrderFacts = { order: string; status: OrderStatus; filledWh: number };
+type ServedOrderFacts = {
+  order: string;
+  household: string;
+  status: OrderStatus;
+  filledWh: number;
+};
 
 type BookedOrder = HeldOrder & { sequence: number; requestHash: Uint8Array };
 
@@ -45,6 +51,7 @@ export class OrderBook {
   constructor(
     private readonly members: Members,
     private readonly books: Books,
+    private readonly erased: ErasedHouseholds,
     private readonly findings: Findings,
   ) {}
 
@@ -55,7 +62,12 @@ export class OrderBook {
   expected(body: RecordBody): RecordDraft | null {
     const { microgrid } = this.members;
     if (!microgrid) return null;
-    if (body.kind === 'gate') return this.clearGate(String(body.facts['slot']));
+    if (body.kind === 'gate') {
+      const served = servedIn(body);
+      return served.some(({ household }) => this.erased.has(household))
+        ? this.takeGate(body, served)
+        : this.clearGate(String(body.facts['slot']));
+    }
     const id = String(body.facts['order']);
     if (body.facts['action'] === 'placed') return this.place(id, body);
     const order = this.open.get(id);
@@ -142,12 +154,46 @@ export class OrderBook {
     });
     const at = formatInstant(parseInstant(slot) - microgrid.gateClosureSeconds * 1_000);
     const { draft, trades } = gateRecord(microgrid, slot, at, book, cleared);
-    const { orders } = draft.facts as JsonObject & { orders: ServedOrderFacts[] };
-    for (const { order, status, filledWh } of orders) {
+    for (const { order, status, filledWh } of servedIn(draft)) {
       this.finish(this.open.get(order)!, status, filledWh);
     }
     this.trades.set(slot, trades);
     return draft;
+  }
+
+  /**
+   * A gate at which an erased household had an order cannot be cleared again. It is taken as told,
+   * as far as the orders of the others allow: each is served, by its trades, within its limit.
+   */
+  private takeGate(body: RecordBody, served: readonly ServedOrderFacts[]): RecordDraft {
+    const { sequence, facts, kind, at, cause, households, transfers } = body;
+    const slot = String(facts['slot']);
+    const trades = tradesOfGate(body);
+    const told = new Map(served.map((one) => [one.order, one]));
+    const book = [...(this.bySlot.get(slot)?.values() ?? [])].flat();
+    for (const order of book) {
+      const own = trades.filter(({ bidId, askId }) => bidId === order.id || askId === order.id);
+      const filledWh = own.reduce((sum, { energyWh }) => sum + energyWh, 0);
+      const status = statusOf(filledWh, order.energyWh);
+      const expected = `${order.household} ${status} ${filledWh}`;
+      const one = told.get(order.id);
+      const found = one && `${one.household} ${one.status} ${one.filledWh}`;
+      this.findings.same('record_body', sequence, `facts.orders ${order.id}`, expected, found);
+      const beyond = own.some((trade) =>
+        order.side === 'bid'
+          ? trade.buyerPriceMicroPerKwh > order.priceMicroPerKwh
+          : trade.sellerPriceMicroPerKwh < order.priceMicroPerKwh,
+      );
+      if (beyond || filledWh > order.energyWh) {
+        this.findings.add('record_body', sequence, 'facts.trades', 'within its limits', order.id);
+      }
+      this.finish(order, status, filledWh);
+    }
+    this.trades.set(slot, trades);
+    const posted = transfers.map(({ pending, ...line }) =>
+      pending === undefined ? line : { ...line, pendingId: pending },
+    );
+    return { kind, at, cause, keyHolder: '', households, facts, transfers: posted };
   }
 
   private book(order: BookedOrder): void {
@@ -171,6 +217,15 @@ export class OrderBook {
     if (refusal === '') return;
     this.findings.add('record_body', sequence, 'facts', 'an order as it may be given', refusal);
   }
+}
+
+function servedIn({ facts }: { facts: JsonObject }): ServedOrderFacts[] {
+  return facts['orders'] as ServedOrderFacts[];
+}
+
+function statusOf(filledWh: number, energyWh: number): OrderStatus {
+  if (filledWh === 0) return 'unfilled';
+  return filledWh < energyWh ? 'partly-filled' : 'filled';
 }
 
 type TradeFacts = Omit<Trade, 'congestionMicroPerKwh'> & {

@@ -16,6 +16,7 @@ import {
 } from '../rewards/reward-records.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import type { ErasedHouseholds } from './erased.js';
 import type { Findings, Row } from './finding.js';
 
 /** Reward programs, their runs awarded again, and money from outside, kept again from their records. */
@@ -49,10 +50,13 @@ export class Programs {
   private readonly pseudonyms = new Map<string, string>();
   /** Of the run under way, by household. */
   private awaited = new Map<string, (pseudonym: string) => RecordDraft>();
+  /** Of the run under way, what it has to have awarded to households that were erased. */
+  private awaitedErased = { awards: 0, micro: 0 };
 
   /** @param keys of the programs' pseudonyms, from the program table */
   constructor(
     private readonly keys: ReadonlyMap<string, Uint8Array>,
+    private readonly erased: ErasedHouseholds,
     private readonly readClaims: ReadClaims,
     private readonly findings: Findings,
   ) {}
@@ -64,7 +68,7 @@ export class Programs {
 
   /** Whether awards of the run under way are still to come. */
   get pending(): boolean {
-    return this.awaited.size > 0;
+    return this.awaited.size > 0 || this.awaitedErased.awards > 0;
   }
 
   /** What the record must say, given everything before it; null where nothing before allows it. */
@@ -86,6 +90,16 @@ export class Programs {
       default:
         return null;
     }
+  }
+
+  /** The award of an erased household: its transfer, out of what the run did not award to others. */
+  takeErased({ sequence, transfers }: RecordBody): void {
+    const awaited = this.awaitedErased;
+    if (awaited.awards === 0) throw new Error('it stands where no award is to follow');
+    awaited.awards -= 1;
+    awaited.micro -= transfers.reduce((sum, { amount }) => sum + amount, 0);
+    if (awaited.awards > 0 || awaited.micro === 0) return;
+    this.findings.add('transfer', sequence, 'amount', 'the rest of its run', -awaited.micro);
   }
 
   programRows(): Row[] {
@@ -185,8 +199,11 @@ export class Programs {
     const period = { from: String(facts['periodFrom']), to: String(facts['periodTo']) };
     const by = String(facts['by']);
     const awards = await this.awardsOf(program, period, terms.rateMicroPerKwh, sequence);
+    const beyond = this.beyondKnown(awards, facts);
+    this.awaitedErased = { ...beyond };
+    const awardedMicro = totalMicro(awards) + beyond.micro;
     const draftsOf = (some: readonly Award[]) =>
-      runRecords({ program, currency, ...terms }, period, some, totalMicro(awards), { by, at });
+      runRecords({ program, currency, ...terms }, period, some, awardedMicro, { by, at });
     for (const award of awards) {
       this.awaited.set(award.householdId, (pseudonym) => draftsOf([{ ...award, pseudonym }])[1]!);
     }
@@ -194,11 +211,24 @@ export class Programs {
       program_id: program,
       period_from: period.from,
       period_to: period.to,
-      awarded_micro: totalMicro(awards),
-      households: awards.length,
+      awarded_micro: awardedMicro,
+      households: awards.length + beyond.awards,
       first_sequence: sequence,
     });
-    return draftsOf(awards)[0]!;
+    const draft = draftsOf(awards)[0]!;
+    return { ...draft, facts: { ...draft.facts, awards: awards.length + beyond.awards } };
+  }
+
+  /** What a run says beyond the awards of members that are known: those of erased ones, if any were. */
+  private beyondKnown(
+    awards: readonly Award[],
+    facts: JsonObject,
+  ): { awards: number; micro: number } {
+    if (this.erased.households.length === 0) return { awards: 0, micro: 0 };
+    const more = Number(facts['awards']) - awards.length;
+    return more > 0
+      ? { awards: more, micro: Number(facts['awardedMicro']) - totalMicro(awards) }
+      : { awards: 0, micro: 0 };
   }
 
   /** What the run has to award, from the settlements as they stood before it. */

@@ -16,6 +16,8 @@ export interface SlotState {
   revision: number;
   /** Records of the slot, first and last, for its close and for each correction. */
   spans: [number, number][];
+  /** Households that took part and were erased. */
+  erased: string[];
 }
 
 export class SlotStates {
@@ -37,6 +39,7 @@ export class SlotStates {
         correctionSequences: [],
         revision: 0,
         spans: [],
+        erased: [],
       };
       this.states.set(slot, state);
     }
@@ -77,6 +80,11 @@ export class SlotStates {
 
   get closedCount(): number {
     return [...this.states.values()].filter(({ status }) => status === 'closed').length;
+  }
+
+  /** Closed slots that are told without a household that was erased. */
+  get inPartCount(): number {
+    return [...this.states.values()].filter(({ erased }) => erased.length > 0).length;
   }
 
   slotRows(): Row[] {

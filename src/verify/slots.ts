@@ -1,29 +1,29 @@
 import { SYSTEM, TOKENS, walletOf } from '../ledger/accounts.js';
-import type { RecordBody, RecordDraft } from '../ledger/record.js';
+import { causeHash, transferId, type RecordBody, type RecordDraft } from '../ledger/record.js';
 import { Tally } from '../ledger/tally.js';
-import { measure, type MeterSlot } from '../metering/measurement.js';
+import { measure } from '../metering/measurement.js';
 import { LOT_SOURCES, type Lot } from '../settlement/claims.js';
-import { closeSlot, isMadeAtClose, type SlotTerms } from '../settlement/close-slot.js';
+import { isMadeAtClose, type SlotTerms } from '../settlement/close-slot.js';
 import { correctSlot, type SettledBefore } from '../settlement/correct-slot.js';
 import {
   settledHousehold,
   termsOfManifest,
   type HouseholdFacts,
   type ManifestFacts,
-  type RegisterFacts,
 } from '../settlement/slot-facts.js';
 import { closeManifests, NOTHING_COUNTED } from '../settlement/manifest.js';
-import { slotRecords, type Supply } from '../settlement/slot-records.js';
+import { causeOf, slotRecords, type Supply } from '../settlement/slot-records.js';
 import { canonicalJson, type Json } from '../units/canonical-json.js';
 import { parseInstant } from '../units/slot.js';
 import type { Books } from './books.js';
-import { assertRegisters, type SettledRegisters } from './borders.js';
+import { assertRegisters, meterSlots, type SettledRegisters } from './borders.js';
 import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
 import { clearingRules } from '../market/clearing.js';
 import { sharingRules } from '../market/metered-sharing.js';
 import { isSame, type OpenedRecord } from './opened-record.js';
 import { tradesOfGate, type OrderBook } from './order-book.js';
+import { asErased, closeBeside, correctionBeside, recordedTrades } from './slot-in-part.js';
 import { SlotStates, type SlotState } from './slot-states.js';
 
 /**
@@ -83,10 +83,10 @@ export class Slots {
     if (kind === 'manifest') return settle(record, this.awaited.shift() ?? null);
     if (this.awaited.length > 0) throw new Error('it stands where a manifest has to follow');
     this.open.push(record);
-    if (kind !== 'slot-closed' && (kind !== 'correction' || 'household' in facts)) return;
+    const isLast = kind === 'slot-closed' || (kind === 'correction' && !('household' in facts));
+    if (!isLast || record.erased) return;
     const records = this.open.splice(0);
-    const bodies = records.map(({ body }) => body);
-    const drafts = kind === 'slot-closed' ? this.closed(bodies) : await this.corrected(bodies);
+    const drafts = kind === 'slot-closed' ? this.closed(records) : await this.corrected(records);
     this.findings.same(
       'record_body',
       record.body.sequence,
@@ -130,25 +130,30 @@ export class Slots {
     );
   }
 
-  private closed(bodies: readonly RecordBody[]): RecordDraft[] {
+  private closed(records: readonly OpenedRecord[]): (RecordDraft | null)[] {
+    const bodies = records.filter((one) => !one.erased).map(({ body }) => body);
     const manifest = bodies.at(-1)!;
     const facts = manifest.facts as ManifestFacts;
+    const erased = records.flatMap((one) => (one.erased ? [one.keyHolder] : []));
+    for (const one of records) if (one.erased) this.assertRemnant(one, facts);
     const ofHouseholds = bodies.filter(({ kind }) => kind === 'household-slot');
     const households = ofHouseholds.map(factsOf);
     const terms = this.termsOf(manifest.microgrid, facts);
     for (const body of ofHouseholds) this.assertEnergy(body);
-    this.assertInputs(manifest, ofHouseholds, terms);
-    const slot = closeSlot({
+    this.assertInputs(manifest, ofHouseholds, terms, erased);
+    const input = {
       terms,
       households: households.map((one) => settledHousehold(one, this.energyOf(one))),
       trades: isMadeAtClose(terms) ? [] : this.orders.tradesOf(facts.slot),
-    });
+    };
+    const slot = closeBeside(input, erased, recordedTrades(bodies), facts);
     const registers = new Map(households.map((one) => [one.household, meterSlots(one)]));
-    const drafts = slotRecords(slot, registers);
+    const made = slotRecords(slot, registers);
+    const drafts = asErased(made, records, Number(facts['readings']));
     const manifests = closeManifests({
       state: this.manifests,
       between: this.between,
-      head: bodies[0]!.sequence - 1,
+      head: records[0]!.body.sequence - 1,
       slot,
       drafts,
       microgrid: this.members.microgrid!,
@@ -168,11 +173,13 @@ export class Slots {
     state.clearingPrice = slot.clearingPriceMicroPerKwh ?? state.clearingPrice;
     state.tradedWh = slot.tradedWh;
     state.closedSequence = manifest.sequence;
-    state.spans = [[bodies[0]!.sequence, manifest.sequence]];
+    state.spans = [[records[0]!.body.sequence, manifest.sequence]];
+    state.erased = erased;
     return [...drafts, ofSlot!];
   }
 
-  private async corrected(bodies: readonly RecordBody[]): Promise<RecordDraft[]> {
+  private async corrected(records: readonly OpenedRecord[]): Promise<(RecordDraft | null)[]> {
+    const bodies = records.filter((one) => !one.erased).map(({ body }) => body);
     const closing = bodies.at(-1)!;
     const slotStart = String(closing.facts['slot']);
     const state = this.states.closed(slotStart);
@@ -190,13 +197,15 @@ export class Slots {
     ]);
     const [first] = before.values();
     const terms = this.termsOf(closing.microgrid, manifest);
-    const slot = closeSlot({
+    const input = {
       terms: { ...terms, tariff: first?.tariff ?? terms.tariff },
       households: [...now.values()]
         .sort((a, b) => (a.household < b.household ? -1 : 1))
         .map((one) => settledHousehold(before.get(one.household) ?? one, this.energyOf(one))),
       trades: isMadeAtClose(terms) ? [] : await this.tradesOf(state),
-    });
+    };
+    const slot = closeBeside(input, state.erased, recordedTrades([closing]));
+    const supply = this.supply();
     const correction = correctSlot({
       slot,
       revision: state.revision + 1,
@@ -210,14 +219,14 @@ export class Slots {
       ),
       posted: earlier.flatMap(({ transfers }) => transfers),
       lotsNow: this.lots,
-      supplyBefore: this.supply(),
+      supplyBefore: supply,
     });
     for (const { householdId, lots } of correction.batteries) this.keepLots(householdId, lots);
     state.revision += 1;
     state.tradedWh = slot.tradedWh;
     state.correctionSequences.push(closing.sequence);
-    state.spans.push([bodies[0]!.sequence, closing.sequence]);
-    return correction.drafts;
+    state.spans.push([records[0]!.body.sequence, closing.sequence]);
+    return correctionBeside(correction.drafts, records, state.erased, supply);
   }
 
   /** The trades of a gate that was cleared long ago, from its record. */
@@ -232,6 +241,7 @@ export class Slots {
     manifest: RecordBody,
     ofHouseholds: readonly RecordBody[],
     terms: SlotTerms,
+    erased: readonly string[],
   ): void {
     const { members } = this;
     const microgrid = members.microgrid!;
@@ -240,7 +250,7 @@ export class Slots {
       manifest,
       'households of the slot',
       members.activeIn(terms.slot),
-      ofHouseholds.map((body) => factsOf(body).household),
+      [...ofHouseholds.map((body) => factsOf(body).household), ...erased].sort(),
     );
     this.same(
       manifest,
@@ -249,6 +259,19 @@ export class Slots {
       [terms.mechanism, { ...terms.rules }, terms.sharing],
     );
     for (const body of ofHouseholds) this.assertHousehold(body, terms);
+  }
+
+  /** Of an erased record of a slot, all that follows from its slot and its household. */
+  private assertRemnant({ body, keyHolder, erased }: OpenedRecord, facts: ManifestFacts): void {
+    const { sequence, microgrid, transfers } = body;
+    const cause = causeOf.household(facts.slot, keyHolder);
+    const hash = causeHash(microgrid, cause);
+    this.findings.same('record_head', sequence, 'at', this.states.endOf(facts.slot), body.at);
+    this.findings.same('record_head', sequence, 'cause_hash', hash, erased!.causeHash);
+    transfers.forEach(({ id }, line) => {
+      const expected = transferId(microgrid, cause, line);
+      this.findings.same('transfer', `${sequence} ${line}`, 'transfer_id', expected, id);
+    });
   }
 
   private assertHousehold(body: RecordBody, terms: SlotTerms): void {
@@ -369,24 +392,4 @@ export class Slots {
 
 function factsOf(body: RecordBody): HouseholdFacts {
   return body.facts as HouseholdFacts;
-}
-
-/** The registers of a record as metering gave them. */
-function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[] {
-  return registers.map((one) => ({
-    meterId: one.meter,
-    householdId: household,
-    role: one.role,
-    register: one.register,
-    start: border(one.startWh, one.startQuality, one.startReadings),
-    end: border(one.endWh, one.endQuality, one.endReadings),
-  }));
-}
-
-function border(
-  valueWh: number | null,
-  quality: RegisterFacts['startQuality'],
-  readingHashes: string[],
-): MeterSlot['start'] {
-  return valueWh === null || quality === null ? null : { valueWh, quality, readingHashes };
 }

@@ -69,6 +69,7 @@ export const TABLES_AT_END = {
     key: ['household_id', 'valid_from'],
     uncovered: {},
   },
+  erasure: { table: 'erasure', key: ['household_id'], uncovered: {} },
   tradedSlot: { table: 'traded_slot', key: ['slot_start'], uncovered: {} },
   slot: {
     table: 'slot',

@@ -1,9 +1,11 @@
 import type { Sql } from '../database/database.service.js';
-import type { RecordBody } from '../ledger/record.js';
+import type { RecordBody, StoredTransfer } from '../ledger/record.js';
 import { orderId } from '../market/order.js';
 import type { Period } from '../rewards/awards.js';
+import { groupBy } from '../units/group-by.js';
 import { BorderCheck } from './border-check.store.js';
-import { addRows, rowsByTable, type RowsByTable } from './expected-rows.js';
+import { ErasedHouseholds, type Remnant } from './erased.js';
+import { addRemnant, addRows, rowsByTable, type RowsByTable } from './expected-rows.js';
 import { Findings, type Finding, type Row } from './finding.js';
 import { History } from './history.js';
 import { LogCheck } from './log-check.store.js';
@@ -24,6 +26,10 @@ export interface MicrogridReport {
   checkpoints: number;
   /** Records that a good checkpoint covers; those after it are not signed yet. */
   signed: number;
+  /** Records that were erased and of which only head, log entry and transfers are left. */
+  erased: number;
+  /** Closed slots that are told without a household that was erased. */
+  slotsInPart: number;
   findings: Finding[];
 }
 
@@ -77,12 +83,15 @@ export class Verification {
       readings: 0,
       checkpoints: 0,
       signed: 0,
+      erased: 0,
+      slotsInPart: 0,
       findings: findings.all,
     };
     try {
       const log = await LogCheck.open(microgridId, tables, findings, keys, kept);
-      const history = await this.history();
-      await this.tell(history, log);
+      const erased = new ErasedHouseholds(await this.erasures());
+      const history = await this.history(erased);
+      await this.tell(history, erased, log);
       if (!findings.full) {
         report.readings = await checkPayloads(
           tables,
@@ -95,6 +104,8 @@ export class Verification {
       report.slots = history.slots.states.closedCount;
       report.checkpoints = log.checkpoints;
       report.signed = log.signedSize;
+      report.erased = erased.count;
+      report.slotsInPart = history.slots.states.inPartCount;
     } catch (error) {
       if (!(error instanceof UnreadableTable)) throw error;
       findings.add(error.table, 'all', 'rows', 'a table that can be read', error.message);
@@ -102,7 +113,7 @@ export class Verification {
     return report;
   }
 
-  private async tell(history: History, log: LogCheck): Promise<void> {
+  private async tell(history: History, erased: ErasedHouseholds, log: LogCheck): Promise<void> {
     const { findings, tables } = this;
     const opener = new RecordOpener(this.microgridId, await this.keys(), findings);
     const borders = new BorderCheck(tables, findings);
@@ -112,7 +123,8 @@ export class Verification {
         this.sequence,
         PAGE,
       ]);
-      const { records, entries } = this.openPage(rows, opener);
+      const remnants = await this.remnants(rows, erased);
+      const { records, entries } = this.openPage(rows, opener, erased, remnants);
       await log.extend(entries);
       await this.tellPage(records, history);
       await borders.check(history.slots.takeSettled());
@@ -121,7 +133,7 @@ export class Verification {
     if (findings.full) return;
     opener.end();
     if (this.end === 'gap') return;
-    await log.end();
+    await log.end(erased.count);
     if (this.end === 'broken record') return;
     this.end = 'last record';
     if (!history.complete) {
@@ -134,7 +146,12 @@ export class Verification {
   }
 
   /** Opens the records up to the first gap. */
-  private openPage(rows: readonly StoredRow[], opener: RecordOpener) {
+  private openPage(
+    rows: readonly StoredRow[],
+    opener: RecordOpener,
+    erased: ErasedHouseholds,
+    remnants: ReadonlyMap<number, Remnant>,
+  ) {
     const records: (OpenedRecord | null)[] = [];
     const entries: Uint8Array[] = [];
     for (const row of rows) {
@@ -144,11 +161,65 @@ export class Verification {
         break;
       }
       this.sequence = row.sequence;
-      const { record, entry } = opener.open({ ...row, at: exactInstant(row.at) });
+      const stored = { ...row, at: exactInstant(row.at) };
+      const remnant = remnants.get(row.sequence);
+      if (remnant) {
+        records.push(erased.open(stored, this.microgridId, remnant));
+        entries.push(opener.entryOf(stored));
+        continue;
+      }
+      const { record, entry } = opener.open(stored);
       records.push(record);
       entries.push(entry);
     }
     return { records, entries };
+  }
+
+  /** What stays of the records that have no body because their household was erased. */
+  private async remnants(
+    rows: readonly StoredRow[],
+    erased: ErasedHouseholds,
+  ): Promise<Map<number, Remnant>> {
+    const remnants = new Map<number, Remnant>();
+    const missing = rows.filter(({ bytes }) => bytes === null).map(({ sequence }) => sequence);
+    if (missing.length === 0 || erased.households.length === 0) return remnants;
+    const concerned = await this.tables.query<{ sequence: number; household: string }>(
+      'record_household',
+      store.CONCERNED,
+      [erased.households, missing],
+    );
+    for (const [sequence, ones] of groupBy(concerned, (one) => one.sequence)) {
+      const household = erased.ownerOf(
+        sequence,
+        ones.map((one) => one.household),
+      );
+      if (household !== null) remnants.set(sequence, { household, transfers: [] });
+    }
+    const transfers = await this.tables.query<StoredTransfer & { sequence: number }>(
+      'transfer',
+      store.TRANSFERS,
+      [[...remnants.keys()]],
+    );
+    for (const { sequence, pending, ...transfer } of transfers) {
+      const stored = pending === null ? transfer : { ...transfer, pending };
+      remnants.get(sequence)!.transfers.push(stored as StoredTransfer);
+    }
+    return remnants;
+  }
+
+  private async erasures(): Promise<{ sequence: number; facts: unknown }[]> {
+    const rows = await this.tables.query<{ sequence: number; bytes: Buffer }>(
+      'record_body',
+      store.ERASURES,
+    );
+    return rows.flatMap(({ sequence, bytes }) => {
+      try {
+        return [{ sequence, facts: (JSON.parse(bytes.toString('utf8')) as RecordBody).facts }];
+      } catch {
+        // It tells nothing, and will be found so in its turn.
+        return [];
+      }
+    });
   }
 
   /** Tells the records as far as each follows from the ones before, and compares what they left. */
@@ -183,7 +254,8 @@ export class Verification {
   ): Promise<boolean> {
     try {
       await history.apply(record);
-      addRows(rows, record.body, history.members.microgrid?.mechanism !== 'call-auction');
+      if (record.erased) addRemnant(rows, record.body);
+      else addRows(rows, record.body, history.members.microgrid?.mechanism !== 'call-auction');
       return true;
     } catch (error) {
       if (isOfTheDatabase(error)) throw error;
@@ -257,7 +329,7 @@ export class Verification {
     return new Map(keys.map(({ holder, key }) => [holder, key]));
   }
 
-  private async history(): Promise<History> {
+  private async history(erased: ErasedHouseholds): Promise<History> {
     const { tables } = this;
     const programs = await tables.query<{ program: string; key: Uint8Array }>(
       'program',
@@ -278,10 +350,8 @@ export class Verification {
       );
       return new Map(rows.map(({ household, claimedWh }) => [household, claimedWh]));
     };
-    return new History(this.findings, new Map(programs.map(({ program, key }) => [program, key])), {
-      records,
-      claims,
-    });
+    const keys = new Map(programs.map(({ program, key }) => [program, key]));
+    return new History(this.findings, keys, erased, { records, claims });
   }
 }
 

@@ -16,6 +16,21 @@ export const BODIES = `
     ON body.sequence BETWEEN span.first AND span.last
   WHERE body.microgrid_id = $1 ORDER BY body.sequence`;
 
+/** Of these records, which of the households $2 they concern. */
+export const CONCERNED = `
+  SELECT sequence, household_id AS household FROM record_household
+  WHERE microgrid_id = $1 AND household_id = ANY ($2::text[]) AND sequence = ANY ($3::bigint[])`;
+
+export const TRANSFERS = `
+  SELECT sequence, transfer_id AS id, debit_account AS debit, credit_account AS credit, asset,
+    amount, code, state, pending_id AS pending
+  FROM transfer WHERE microgrid_id = $1 AND sequence = ANY ($2::bigint[]) ORDER BY sequence, line`;
+
+export const ERASURES = `
+  SELECT head.sequence, body.bytes
+  FROM record_head head JOIN record_body body USING (microgrid_id, sequence)
+  WHERE head.microgrid_id = $1 AND head.kind = 'erasure' ORDER BY head.sequence`;
+
 export const KEYS = `SELECT key_holder AS holder, key FROM record_key WHERE microgrid_id = $1`;
 
 export const PROGRAM_KEYS = `

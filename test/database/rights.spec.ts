@@ -45,7 +45,7 @@ it('every table there is has its rights told, and no other', () => {
 it('a table whose rows the service may change says why', () => {
   for (const [table, { service, changes }] of Object.entries(TABLE_RIGHTS)) {
     const mayChange = service.some((right) => right !== 'INSERT');
-    expect([table, changes !== null]).toEqual([table, mayChange]);
+    if (mayChange) expect([table, changes]).toEqual([table, expect.any(String)]);
   }
 });
 
@@ -64,8 +64,6 @@ it('the journal, the log and the readings are among those that only grow', () =>
   );
 });
 
-const TRIGGERED = ['transfer', 'record_head', 'record_body', 'log_entry', 'checkpoint'];
-
 describe.each(INSERT_ONLY)('%s', (table) => {
   it('is changed neither by the service nor by the eraser beyond its rights', async () => {
     const [update, remove, truncate] = changesOf(table);
@@ -78,8 +76,7 @@ describe.each(INSERT_ONLY)('%s', (table) => {
     await expect(eraser.query(truncate!)).rejects.toThrow('permission denied');
   });
 
-  const test = TRIGGERED.includes(table) ? it : it.skip;
-  test('is not changed by its owner, a superuser, without saying so to a trigger', async () => {
+  it('is not changed by its owner, a superuser, without saying so to a trigger', async () => {
     for (const change of changesOf(table)) {
       await expect(owner.query(change)).rejects.toThrow(/refused: it is insert-only/);
     }

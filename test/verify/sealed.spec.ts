@@ -15,7 +15,7 @@ import { openRooms, type Rooms } from './rooms.js';
 import { STREET, tellStreet } from './street.js';
 import { undone } from './tampering.js';
 
-/** Nothing is erased yet. */
+/** Nothing is erased here: that has a story of its own. */
 const KINDS = RECORD_KINDS.filter((kind) => kind !== 'erasure');
 
 let rooms: Rooms;

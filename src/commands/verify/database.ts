@@ -105,10 +105,15 @@ async function keepContradictions(
 
 function readable(report: MicrogridReport): string {
   const { microgrid, records, slots, readings, checkpoints, signed, findings } = report;
+  const { erased, slotsInPart } = report;
   const counted = `${records} records, ${slots} slots, ${readings} readings, ${checkpoints} checkpoints`;
   if (findings.length === 0) {
     const unsigned = records === signed ? '' : `; the last ${records - signed} are not signed yet`;
-    return `${microgrid}: everything fits (${counted}${unsigned})\n`;
+    const without =
+      erased === 0
+        ? ''
+        : `; ${erased} records erased and not recomputed, ${slotsInPart} slots recomputed without them`;
+    return `${microgrid}: everything fits (${counted}${without}${unsigned})\n`;
   }
   const lines = findings.map(
     ({ table, row, field, expected, found }) =>
