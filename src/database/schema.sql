@@ -91,13 +91,18 @@ CREATE TABLE account (
   credits_posted safe_integer DEFAULT 0 NOT NULL,
   limited boolean DEFAULT false NOT NULL,
   credit_limit safe_integer DEFAULT 0 NOT NULL,
+  version safe_integer DEFAULT 0 NOT NULL,
+  debit_limit safe_integer,
   CONSTRAINT account_pkey PRIMARY KEY (microgrid_id, account_id),
   CONSTRAINT account_account_id_check CHECK (account_id ~ '^[A-Za-z0-9_/-]{1,160}$'::text),
   CONSTRAINT account_credit_limit_check CHECK (credit_limit::bigint >= 0),
   CONSTRAINT account_credits_pending_check CHECK (credits_pending::bigint >= 0),
   CONSTRAINT account_credits_posted_check CHECK (credits_posted::bigint >= 0),
+  CONSTRAINT account_debit_limit_check CHECK (debit_limit::bigint >= 0),
   CONSTRAINT account_debits_pending_check CHECK (debits_pending::bigint >= 0),
   CONSTRAINT account_debits_posted_check CHECK (debits_posted::bigint >= 0),
+  CONSTRAINT account_version_check CHECK (version::bigint >= 0),
+  CONSTRAINT account_within_debit_limit CHECK ((credits_pending::bigint + credits_posted::bigint) <= (debits_posted::bigint + debit_limit::bigint)),
   CONSTRAINT account_within_limit CHECK (NOT limited OR (debits_pending::bigint + debits_posted::bigint) <= (credits_posted::bigint + credit_limit::bigint))
 );
 
@@ -135,6 +140,13 @@ CREATE TABLE erasure (
   CONSTRAINT erasure_pkey PRIMARY KEY (microgrid_id, household_id)
 );
 
+CREATE TABLE failed_id (
+  microgrid_id ident NOT NULL,
+  id text NOT NULL,
+  CONSTRAINT failed_id_pkey PRIMARY KEY (microgrid_id, id),
+  CONSTRAINT failed_id_id_check CHECK (id ~ '^([0-9a-f]{32}|[0-9a-f]{64})$'::text)
+);
+
 CREATE TABLE feed_cursor (
   microgrid_id ident NOT NULL,
   consumer text NOT NULL,
@@ -148,6 +160,13 @@ CREATE TABLE gateway (
   gateway_id ident NOT NULL,
   CONSTRAINT gateway_pkey PRIMARY KEY (microgrid_id, gateway_id),
   CONSTRAINT gateway_gateway_id_key UNIQUE (gateway_id)
+);
+
+CREATE TABLE hold_timeout (
+  microgrid_id ident NOT NULL,
+  transfer_id text NOT NULL,
+  expires_at timestamp with time zone NOT NULL,
+  CONSTRAINT hold_timeout_pkey PRIMARY KEY (microgrid_id, transfer_id)
 );
 
 CREATE TABLE household (
@@ -529,7 +548,9 @@ CREATE TABLE record_household (
   microgrid_id ident NOT NULL,
   household_id ident NOT NULL,
   sequence safe_integer NOT NULL,
-  CONSTRAINT record_household_pkey PRIMARY KEY (microgrid_id, household_id, sequence)
+  number safe_integer,
+  CONSTRAINT record_household_pkey PRIMARY KEY (microgrid_id, household_id, sequence),
+  CONSTRAINT record_household_number_check CHECK (number::bigint > 0)
 );
 
 CREATE TABLE record_key (
@@ -772,9 +793,9 @@ CREATE TABLE transfer (
   CONSTRAINT transfer_microgrid_id_transfer_id_key UNIQUE (microgrid_id, transfer_id),
   CONSTRAINT transfer_amount_check CHECK (amount::bigint >= 0),
   CONSTRAINT transfer_check CHECK (debit_account <> credit_account),
-  CONSTRAINT transfer_check1 CHECK ((state = ANY (ARRAY['post'::text, 'void'::text])) = (pending_id IS NOT NULL)),
-  CONSTRAINT transfer_check2 CHECK (state = 'void'::text OR amount::bigint > 0),
-  CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text])),
+  CONSTRAINT transfer_moves CHECK ((state = ANY (ARRAY['void'::text, 'expire'::text])) OR amount::bigint > 0),
+  CONSTRAINT transfer_resolves CHECK ((state = ANY (ARRAY['post'::text, 'void'::text, 'expire'::text])) = (pending_id IS NOT NULL)),
+  CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text, 'expire'::text])),
   CONSTRAINT transfer_transfer_id_check CHECK (transfer_id ~ '^[0-9a-f]{32}$'::text)
 );
 
@@ -788,11 +809,17 @@ ALTER TABLE checkpoint ADD CONSTRAINT checkpoint_microgrid_id_fkey FOREIGN KEY (
 
 ALTER TABLE erasure ADD CONSTRAINT erasure_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
+ALTER TABLE failed_id ADD CONSTRAINT failed_id_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
 ALTER TABLE feed_cursor ADD CONSTRAINT feed_cursor_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
 ALTER TABLE gateway ADD CONSTRAINT gateway_gateway_id_fkey FOREIGN KEY (gateway_id) REFERENCES party(party_id);
 
 ALTER TABLE gateway ADD CONSTRAINT gateway_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE hold_timeout ADD CONSTRAINT hold_timeout_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
+ALTER TABLE hold_timeout ADD CONSTRAINT hold_timeout_microgrid_id_transfer_id_fkey FOREIGN KEY (microgrid_id, transfer_id) REFERENCES transfer(microgrid_id, transfer_id);
 
 ALTER TABLE household ADD CONSTRAINT household_household_id_fkey FOREIGN KEY (household_id) REFERENCES party(party_id);
 
@@ -882,6 +909,8 @@ ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_fkey FOREIGN KEY (micr
 
 ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
+CREATE INDEX hold_timeout_by_time ON hold_timeout USING btree (microgrid_id, expires_at);
+
 CREATE INDEX market_order_by_household ON market_order USING btree (microgrid_id, household_id, sequence);
 
 CREATE INDEX market_order_by_slot ON market_order USING btree (microgrid_id, slot_start, status);
@@ -935,6 +964,8 @@ CREATE TRIGGER award_only_erased AFTER DELETE ON award REFERENCING OLD TABLE AS 
 CREATE TRIGGER checkpoint_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON checkpoint FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER erasure_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON erasure FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER failed_id_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON failed_id FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER gateway_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON gateway FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1046,6 +1077,10 @@ GRANT INSERT, SELECT ON erasure TO neighborwatt_eraser;
 
 GRANT SELECT ON erasure TO neighborwatt_service;
 
+GRANT SELECT ON failed_id TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON failed_id TO neighborwatt_service;
+
 GRANT SELECT ON feed_cursor TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (sequence) ON feed_cursor TO neighborwatt_service;
@@ -1053,6 +1088,10 @@ GRANT INSERT, SELECT, UPDATE (sequence) ON feed_cursor TO neighborwatt_service;
 GRANT SELECT ON gateway TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON gateway TO neighborwatt_service;
+
+GRANT SELECT ON hold_timeout TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT ON hold_timeout TO neighborwatt_service;
 
 GRANT SELECT, UPDATE (alias, export_limit_w, feeder, import_limit_w, share_parts, share_rank) ON household TO neighborwatt_eraser;
 

@@ -21,7 +21,7 @@ export function rowsByTable(): RowsByTable {
 /** Adds what this record left. @param metered whether trades are made at close rather than at a gate */
 export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): void {
   const { sequence, facts } = body;
-  addRemnant(rows, body);
+  addRemnant(rows, body, false);
   if (body.kind === 'household-slot' || (body.kind === 'correction' && 'household' in facts)) {
     rows.measurement.push(measurementRow(facts as HouseholdFacts, sequence));
     rows.settlement.push(settlementRow(facts as HouseholdFacts, sequence));
@@ -34,7 +34,7 @@ export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): 
 }
 
 /** Of a record that was erased these stay alone. */
-export function addRemnant(rows: RowsByTable, body: RecordBody): void {
+export function addRemnant(rows: RowsByTable, body: RecordBody, isErased: boolean): void {
   const { sequence } = body;
   body.transfers.forEach((transfer, line) => {
     rows.transfer.push({
@@ -51,7 +51,8 @@ export function addRemnant(rows: RowsByTable, body: RecordBody): void {
     });
   });
   for (const household of body.households) {
-    const number = body.numbers?.[household] ?? null;
+    // Which number an erased record had follows from no other.
+    const number = isErased ? undefined : (body.numbers?.[household] ?? null);
     rows.recordHousehold.push({ household_id: household, sequence, number });
   }
 }

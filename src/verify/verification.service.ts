@@ -254,7 +254,7 @@ export class Verification {
   ): Promise<boolean> {
     try {
       await history.apply(record);
-      if (record.erased) addRemnant(rows, record.body);
+      if (record.erased) addRemnant(rows, record.body, true);
       else addRows(rows, record.body, history.members.microgrid?.mechanism !== 'call-auction');
       return true;
     } catch (error) {
