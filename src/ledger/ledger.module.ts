@@ -1,5 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { EnrolmentJournal } from '../parties/enrolment-journal.js';
+import { AccountController } from './account.controller.js';
 import { LedgerController } from './ledger.controller.js';
 import { LedgerService } from './ledger.service.js';
 import { LogController } from './log.controller.js';
@@ -10,7 +11,7 @@ import { PublicationService } from './publication.service.js';
 /** The books of every microgrid, and the signed log over them. */
 @Global()
 @Module({
-  controllers: [LedgerController, LogController],
+  controllers: [LedgerController, AccountController, LogController],
   providers: [
     LedgerService,
     LogService,

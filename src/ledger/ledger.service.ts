@@ -7,7 +7,13 @@ import * as store from './ledger.store.js';
 import type { Outcome } from './outcome.js';
 import { decide } from './posting.js';
 import { loadBooks, lockHead, writePosting } from './posting.store.js';
-import { causeHash, type RecordBody, type RecordDraft, type StoredRecord } from './record.js';
+import {
+  causeHash,
+  type RecordBody,
+  type RecordDraft,
+  type StoredRecord,
+  type TransferState,
+} from './record.js';
 
 /** A limited account would owe or hold more than its limit; nothing of the batch was posted. */
 export class LimitExceeded extends Error {
@@ -31,6 +37,34 @@ export interface AccountMovements {
   /** Credits less debits. */
   lines: { code: string; lines: number; micro: number }[];
   closingMicro: number;
+}
+
+/** An account with its four sides. */
+export interface AccountRow extends Balance {
+  accountId: string;
+  asset: string;
+}
+
+/** Where a line stands in the journal. */
+export interface LinePosition {
+  sequence: number;
+  line: number;
+}
+
+/** A transfer as one of its accounts sees it, and what that account came to with it. */
+export interface StatementLine extends LinePosition {
+  at: Instant;
+  code: string;
+  state: TransferState;
+  side: 'debit' | 'credit';
+  /** The account on the other side. */
+  other: string;
+  amount: number;
+  /** Posted credits less posted debits. */
+  balance: number;
+  /** Debits pending, and credits pending. */
+  held: number;
+  expected: number;
 }
 
 const BODIES_A_PAGE = 2_000;
@@ -92,17 +126,72 @@ export class LedgerService {
     return sequences;
   }
 
-  /** Balances by account id; an account that was never posted to is absent. */
+  /**
+   * Balances by account id; an account that was never posted to is absent.
+   * @param through the record after which they stood so; absent: the last
+   */
   async balances(
     sql: Sql,
     microgridId: string,
     accounts: readonly string[],
+    through?: number,
   ): Promise<Map<string, Balance>> {
-    const rows = await sql.query<Balance & { accountId: string }>(store.BALANCES, [
+    const rows = await (through === undefined
+      ? sql.query<AccountRow>(store.BALANCES, [microgridId, accounts])
+      : sql.query<AccountRow>(store.BALANCES_THEN, [microgridId, through, accounts]));
+    return new Map(rows.map((row) => [row.accountId, row]));
+  }
+
+  /**
+   * Accounts in the order of their ids, as the record `through` left them.
+   * @param page behind which account, and how many
+   * @param ofHouseholds whether those of households are among them
+   */
+  async accounts(
+    sql: Sql,
+    microgridId: string,
+    through: number,
+    page: { after: string; limit: number },
+    ofHouseholds: boolean,
+  ): Promise<AccountRow[]> {
+    return sql.query<AccountRow>(store.ACCOUNTS_THEN, [
       microgridId,
-      accounts,
+      through,
+      page.after,
+      ofHouseholds,
+      page.limit,
     ]);
-    return new Map(rows.map(({ accountId, ...balance }) => [accountId, balance]));
+  }
+
+  /** What moved on an account, line by line in the order of the journal. */
+  async statement(
+    sql: Sql,
+    microgridId: string,
+    account: string,
+    range: { from: Instant | null; to: Instant | null },
+    page: { after: LinePosition; limit: number },
+  ): Promise<StatementLine[]> {
+    return sql.query<StatementLine>(store.STATEMENT, [
+      microgridId,
+      account,
+      page.after.sequence,
+      page.after.line,
+      range.from,
+      range.to,
+      page.limit,
+    ]);
+  }
+
+  /** The asset that an account holds; null where it was never posted to. */
+  async assetOf(sql: Sql, microgridId: string, account: string): Promise<string | null> {
+    const [row] = await sql.query<{ asset: string }>(store.ASSET_OF, [microgridId, account]);
+    return row?.asset ?? null;
+  }
+
+  /** The market time of a record; null where there is none. */
+  async instantOf(sql: Sql, microgridId: string, sequence: number): Promise<Instant | null> {
+    const [row] = await sql.query<{ at: Instant }>(store.INSTANT_OF, [microgridId, sequence]);
+    return row?.at ?? null;
   }
 
   /** The last sequence; 0 where the journal is empty or the microgrid unknown. */

@@ -133,11 +133,87 @@ export const CREATE_KEYS = `
   SELECT $1, * FROM unnest($2::text[], $3::bytea[]) ON CONFLICT DO NOTHING`;
 
 export const BALANCES = `
-  SELECT account_id AS "accountId", debits_pending AS "debitsPending",
+  SELECT account_id AS "accountId", asset, debits_pending AS "debitsPending",
     credits_pending AS "creditsPending", debits_posted AS "debitsPosted",
     credits_posted AS "creditsPosted", limited, credit_limit AS "creditLimit",
     debit_limit AS "debitLimit"
   FROM account WHERE microgrid_id = $1 AND account_id = ANY ($2::text[])`;
+
+/** What a transfer did to the account on one side of it; a resolution frees all of its hold. */
+const didBy = (side: 'debit' | 'credit') => `
+  SELECT moved.sequence, moved.line, moved.code, moved.state, '${side}' AS side,
+    moved.${side === 'debit' ? 'credit' : 'debit'}_account AS other, moved.amount,
+    CASE WHEN moved.state IN ('posted', 'post') THEN moved.amount ELSE 0 END AS posted,
+    CASE moved.state WHEN 'posted' THEN 0 WHEN 'pending' THEN moved.amount ELSE -hold.amount END
+      AS pending
+  FROM transfer moved
+  LEFT JOIN transfer hold ON hold.microgrid_id = moved.microgrid_id
+    AND hold.transfer_id = moved.pending_id
+  WHERE moved.microgrid_id = $1 AND moved.${side}_account = account.account_id`;
+
+const sumsOf = (side: 'debit' | 'credit') => `
+  LATERAL (
+    SELECT count(*) AS lines, coalesce(sum(posted), 0)::bigint AS posted,
+      coalesce(sum(pending), 0)::bigint AS pending
+    FROM (${didBy(side)} AND moved.sequence <= $2) did
+  ) ${side}`;
+
+/** Accounts as record $2 left them, out of the transfers up to it. */
+const THEN = `
+  SELECT account_id AS "accountId", asset, debit.pending AS "debitsPending",
+    credit.pending AS "creditsPending", debit.posted AS "debitsPosted",
+    credit.posted AS "creditsPosted", limited, credit_limit AS "creditLimit",
+    debit_limit AS "debitLimit"
+  FROM account, ${sumsOf('debit')}, ${sumsOf('credit')}
+  WHERE account.microgrid_id = $1 AND debit.lines + credit.lines > 0`;
+
+export const BALANCES_THEN = `${THEN} AND account_id = ANY ($3::text[])`;
+
+/** A page of the accounts behind $3 that are no household's, or of all where $4 is true. */
+export const ACCOUNTS_THEN = `
+  ${THEN} AND account_id > $3 AND ($4 OR account_id NOT LIKE 'household/%')
+  ORDER BY account_id LIMIT $5`;
+
+/**
+ * Lines of account $2 behind line $4 of record $3, with the balances that each left: what all before
+ * them sum to, and a window over the rest. Only those in [$5, $6) of market time are shown.
+ */
+export const STATEMENT = `
+  WITH account AS (SELECT $2::text AS account_id),
+  did AS (
+    SELECT did.* FROM account, LATERAL (${didBy('debit')}) did
+    UNION ALL
+    SELECT did.* FROM account, LATERAL (${didBy('credit')}) did
+  ),
+  before AS (
+    SELECT coalesce(sum(CASE side WHEN 'debit' THEN -posted ELSE posted END), 0) AS balance,
+      coalesce(sum(pending) FILTER (WHERE side = 'debit'), 0) AS held,
+      coalesce(sum(pending) FILTER (WHERE side = 'credit'), 0) AS expected
+    FROM did WHERE (sequence, line) <= ($3, $4)
+  ),
+  running AS (
+    SELECT did.*,
+      sum(CASE side WHEN 'debit' THEN -posted ELSE posted END) OVER lines AS balance,
+      coalesce(sum(pending) FILTER (WHERE side = 'debit') OVER lines, 0) AS held,
+      coalesce(sum(pending) FILTER (WHERE side = 'credit') OVER lines, 0) AS expected
+    FROM did WHERE (sequence, line) > ($3, $4)
+    WINDOW lines AS (ORDER BY sequence, line)
+  )
+  SELECT running.sequence, running.line, head.at, running.code, running.state, running.side,
+    running.other, running.amount,
+    (before.balance + running.balance)::bigint AS balance,
+    (before.held + running.held)::bigint AS held,
+    (before.expected + running.expected)::bigint AS expected
+  FROM before, running
+  JOIN record_head head ON head.microgrid_id = $1 AND head.sequence = running.sequence
+  WHERE ($5::timestamptz IS NULL OR head.at >= $5) AND ($6::timestamptz IS NULL OR head.at < $6)
+  ORDER BY running.sequence, running.line LIMIT $7`;
+
+export const INSTANT_OF = `
+  SELECT at FROM record_head WHERE microgrid_id = $1 AND sequence = $2`;
+
+export const ASSET_OF = `
+  SELECT asset FROM account WHERE microgrid_id = $1 AND account_id = $2`;
 
 /** $4 is null for all records, or the household whose records are wanted. */
 export const RECORDS = `

@@ -83,6 +83,8 @@ const TABLE = {
       auditor: 'microgrid',
     },
   },
+  // The handler shows an auditor the accounts of the microgrid and its programs, no household's.
+  'accounts.read': { people: { operator: 'microgrid', auditor: 'microgrid' } },
   // Money too, and microgrids that are too small to be told about: a regulator's auditor.
   'manifest.read': { people: { operator: 'microgrid', auditor: 'microgrid' } },
   'operator.list': { people: { operator: 'any' } },

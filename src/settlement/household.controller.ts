@@ -4,6 +4,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { Response } from 'express';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
+import { LedgerService } from '../ledger/ledger.service.js';
 import type { Period } from '../parties/access.js';
 import { Allow, CurrentPeriod } from '../parties/access.decorator.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
@@ -27,6 +28,15 @@ const MONTH = z.object({
     .optional(),
 });
 
+const AT_RECORD = z.object({
+  sequence: z.coerce
+    .number()
+    .int('must be a whole number')
+    .min(1)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional(),
+});
+
 const LINES = MONTH.extend({ format: z.enum(['json', 'csv']).default('json') });
 
 /** What a household earned, paid, holds, and from whom it bought. */
@@ -37,16 +47,28 @@ export class HouseholdController {
   constructor(
     private readonly database: DatabaseService,
     private readonly parties: PartiesService,
+    private readonly ledger: LedgerService,
     private readonly settlement: SettlementService,
     private readonly statements: StatementService,
   ) {}
 
   @Get('balances')
   @Allow('household.read')
-  @ApiOperation({ summary: 'Wallet, bill and tokens' })
-  async balances(@Param('household') id: string) {
+  @ApiOperation({ summary: 'Wallet, bill and tokens, now or as record `sequence` left them' })
+  async balances(
+    @Param('household') id: string,
+    @Query() query: unknown,
+    @CurrentPeriod() period: Period,
+  ) {
     const { microgrid, household } = await this.find(id);
-    const balances = await this.settlement.balancesOf(this.database, microgrid, household);
+    const { sequence } = parse(AT_RECORD, query);
+    if (sequence !== undefined) await this.assertReadable(microgrid.microgridId, sequence, period);
+    const balances = await this.settlement.balancesOf(
+      this.database,
+      microgrid,
+      household,
+      sequence,
+    );
     return { ...balances, next: null };
   }
 
@@ -151,6 +173,21 @@ export class HouseholdController {
     response.type('text/csv; charset=utf-8');
     if (page.next !== null) response.set('Next-After', page.next);
     return stringify(page.items.map(billRow), { header: true });
+  }
+
+  /** A record of the caller's time in the household. @throws Problem 404 */
+  private async assertReadable(
+    microgridId: string,
+    sequence: number,
+    { from, until }: Period,
+  ): Promise<void> {
+    const at = await this.ledger.instantOf(this.database, microgridId, sequence);
+    const isReadable =
+      at !== null &&
+      (from === null || parseInstant(at) >= parseInstant(from)) &&
+      (until === null || parseInstant(at) <= parseInstant(until));
+    if (isReadable) return;
+    throw new Problem(404, 'no_such_record', `There is no record ${sequence} that you may see.`);
   }
 
   private async find(id: string): Promise<{ microgrid: Microgrid; household: Household }> {

@@ -106,8 +106,11 @@ export class SettlementService {
     return totals!;
   }
 
-  /** A household's balances, in micro-units and Wh; accounts never posted to stand at zero. */
-  async balancesOf(sql: Sql, microgrid: Microgrid, household: Household) {
+  /**
+   * A household's balances, in micro-units and Wh; accounts never posted to stand at zero.
+   * @param through the record after which they stood so; absent: the last
+   */
+  async balancesOf(sql: Sql, microgrid: Microgrid, household: Household, through?: number) {
     const { microgridId, currency } = microgrid;
     const id = household.householdId;
     const accounts: [string, string][] = [
@@ -122,6 +125,7 @@ export class SettlementService {
       sql,
       microgridId,
       accounts.map(([account]) => account),
+      through,
     );
     const items = accounts.map(([account, asset]) => {
       const balance = balances.get(account);

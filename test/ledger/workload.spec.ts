@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DatabaseService } from '../../src/database/database.service.js';
-import { householdsOf, type AccountTerms } from '../../src/ledger/accounts.js';
+import { householdsOf, type AccountTerms, type Balance } from '../../src/ledger/accounts.js';
 import { LedgerService } from '../../src/ledger/ledger.service.js';
 import {
   commitment,
@@ -25,8 +25,8 @@ import { Oracle } from './oracle.js';
  */
 
 /** Records handed in, about: a day has a few hundred. */
-const RECORDS = Number(process.env.WORKLOAD_RECORDS ?? 2_500);
-const RECORDS_A_DAY = 250;
+const RECORDS = Number(process.env.WORKLOAD_RECORDS ?? 2_000);
+const RECORDS_A_DAY = 200;
 const SEED = process.env.WORKLOAD_SEED;
 
 const ACCOUNTS = ['bank', 'market', 'household/a/w', 'household/b/w', 'household/c/w'].concat([
@@ -116,6 +116,7 @@ async function runDay(microgrid: string, rounds: readonly Entry[][][]): Promise<
   );
   const oracle = new Oracle(microgrid);
   const writer = new Writer(Date.parse(AT));
+  const then = new Map<number, Record<string, string>>();
   for (const round of rounds) {
     const batches = round.map((entries) => entries.map((one) => writer.draft(one)));
     const done = await Promise.all(
@@ -129,7 +130,13 @@ async function runDay(microgrid: string, rounds: readonly Entry[][][]): Promise<
       expect(outcomes.map(shown)).toEqual(expected.map(shown));
     }
     expect(await balances(microgrid)).toEqual(oracle.balances());
+    then.set(oracle.sequence, oracle.balances());
   }
+  for (const [sequence, expected] of then) {
+    if (sequence % 3 === 0)
+      expect(await balancesAt(microgrid, sequence)).toEqual(unversioned(expected));
+  }
+  await assertStatements(microgrid, oracle);
   expect(await numbers(microgrid)).toEqual(Object.fromEntries(oracle.numbers));
   expect(await books.ledger.head(books.database, microgrid)).toBe(oracle.sequence);
   expect(await fromTransfers(microgrid)).toEqual(await posted(microgrid));
@@ -238,6 +245,47 @@ async function balances(microgrid: string): Promise<Record<string, string>> {
     [microgrid],
   );
   return Object.fromEntries(rows.map(({ account, balance }) => [account, balance]));
+}
+
+/** The same as of an earlier record, out of the transfers. */
+async function balancesAt(microgrid: string, sequence: number): Promise<Record<string, string>> {
+  const { ledger, database } = books;
+  const page = { after: '', limit: 1_000 };
+  const rows = await ledger.accounts(database, microgrid, sequence, page, true);
+  return Object.fromEntries(rows.map((row) => [row.accountId, sides(row)]));
+}
+
+function sides(one: Omit<Balance, 'limited' | 'creditLimit' | 'debitLimit'>): string {
+  return `${one.debitsPosted}/${one.creditsPosted}, ${one.debitsPending}/${one.creditsPending}`;
+}
+
+function unversioned(expected: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(expected).map(([account, text]) => [account, text.replace(/, \d+$/, '')]),
+  );
+}
+
+/** Statements in pages of any size end at the balance, and each line moves it by its amount. */
+async function assertStatements(microgrid: string, oracle: Oracle): Promise<void> {
+  for (const [account, expected] of Object.entries(oracle.balances())) {
+    let [after, balance, last] = [{ sequence: 0, line: -1 }, 0, '0, 0/0'];
+    for (let limit = 7; ; limit += 1) {
+      const range = { from: null, to: null };
+      const page = { after, limit };
+      const lines = await books.ledger.statement(books.database, microgrid, account, range, page);
+      for (const line of lines) {
+        const moves = line.state === 'posted' || line.state === 'post' ? line.amount : 0;
+        balance += line.side === 'debit' ? -moves : moves;
+        expect(line.balance).toBe(balance);
+        last = `${line.balance}, ${line.held}/${line.expected}`;
+      }
+      if (lines.length < limit) break;
+      after = lines.at(-1)!;
+    }
+    const [posted, pending] = expected.split(', ') as [string, string];
+    const [debits, credits] = posted.split('/').map(Number) as [number, number];
+    expect(`${account} ${last}`).toBe(`${account} ${credits - debits}, ${pending}`);
+  }
 }
 
 async function numbers(microgrid: string): Promise<Record<string, number>> {

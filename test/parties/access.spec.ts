@@ -56,6 +56,8 @@ const SCENARIOS = `
   program.join       | street/h1  | anna
   efficiency.read    | street     | rita
   efficiency.read    | other      |
+  accounts.read      | street     | olga otto aude
+  accounts.read      | other      | olga
   manifest.read      | street     | olga otto aude
   manifest.read      | other      | olga
   operator.read      | street     | olga otto
