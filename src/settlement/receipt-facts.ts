@@ -13,7 +13,12 @@ import type { Json, JsonObject } from '../units/canonical-json.js';
 export function fieldsFor(body: RecordBody, household: string): (name: string) => boolean {
   const isOwn = ownRecord(body, household);
   const side = body.kind === 'trade' ? ownSide(body, household) : [];
-  const shown = new Set([...ENVELOPE, ...(body.kind === 'trade' ? [...TRADE, ...side] : [])]);
+  const shown = new Set([
+    ...ENVELOPE,
+    // How many records concern it, so that none can be kept from it unnoticed.
+    `numbers.${household}`,
+    ...(body.kind === 'trade' ? [...TRADE, ...side] : []),
+  ]);
   return (name) => {
     // A field of one account is named after it; those of others, the microgrid's too, stay closed.
     if (name.includes('/')) return name.includes(`household/${household}/`);

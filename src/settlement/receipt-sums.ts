@@ -28,7 +28,7 @@ type Equation = readonly [record: number, field: string, expected: number, found
 /** Whether the head says what the opened fields say, and whether all of it adds up. */
 export function checkSums(receipt: Receipt, shown: readonly ShownRecord[]): Checked {
   const { household } = receipt;
-  const [first, ...rest] = shown;
+  const [first] = shown;
   const own = ownershipMisfit(shown, household);
   if (own) return own;
   const what = whatHappened(shown, household);
@@ -58,7 +58,8 @@ export function checkSums(receipt: Receipt, shown: readonly ShownRecord[]): Chec
   const stray = settlement && deals.flat().find(({ slot }) => slot !== settlement.slot);
   if (stray) return bad(stray.sequence, 'facts.slot', settlement.slot, stray.slot);
   if (equations.length === 0) return good('It has no figures to add up.', null);
-  const trades = rest.length > 0 || deals.length > 0 ? ` and its ${deals.length} trades` : '';
+  const count = deals.length === 1 ? 'its trade' : `its ${deals.length} trades`;
+  const trades = deals.length > 0 ? ` and ${count}` : '';
   const of = settlement ? `the settlement${trades}` : 'the trade';
   return good(`The figures of ${of} add up: ${equations.length} sums.`, null);
 }
