@@ -21,6 +21,8 @@ Without a database: npm run verify -- bundle DIR, or http URL; each with --help.
 
   --microgrid ID     only this microgrid
   --checkpoint FILE  a checkpoint that you kept: the log must still contain it
+  --evidence DIR     where a file is written when the log contradicts a checkpoint that you kept
+                     (default the current folder); npm run verify -- evidence FILE checks it
   --vkey KEY         the log's verifier key, as /log/ID/vkey tells it, instead of the key in DATA_DIR
   --json             one JSON document on standard output
 `;
@@ -33,6 +35,7 @@ export async function verifyDatabase(args: readonly string[]): Promise<number> {
       microgrid: { type: 'string' },
       checkpoint: { type: 'string', multiple: true, default: [] },
       vkey: { type: 'string', multiple: true, default: [] },
+      evidence: { type: 'string', default: '.' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -53,7 +56,9 @@ export async function verifyDatabase(args: readonly string[]): Promise<number> {
     const reports: MicrogridReport[] = [];
     for (const microgrid of microgrids) reports.push(await service.verify(microgrid, keys, kept));
     for (const { microgrid, findings } of reports) {
-      if (findings.length > 0) await keepContradictions(database, microgrid, kept, keys);
+      if (findings.length > 0) {
+        await keepContradictions(values.evidence, database, microgrid, kept, keys);
+      }
     }
     const ok = reports.every(({ findings }) => findings.length === 0);
     const seconds = (Date.now() - started) / 1000;
@@ -89,6 +94,7 @@ function assertKnown(
 
 /** A kept checkpoint that a stored one contradicts is evidence against the log, for everybody. */
 async function keepContradictions(
+  folder: string,
   database: DatabaseService,
   microgrid: string,
   kept: readonly string[],
@@ -99,7 +105,7 @@ async function keepContradictions(
   if (!stored) return;
   const read = storedHashes(database, microgrid, stored.size);
   for (const note of own) {
-    await keepEvidence(keys.verifierKeys(microgrid), [note, stored.note], read);
+    await keepEvidence(folder, keys.verifierKeys(microgrid), [note, stored.note], read);
   }
 }
 

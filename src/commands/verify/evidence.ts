@@ -64,12 +64,14 @@ export async function verifyEvidence(args: readonly string[]): Promise<number> {
 }
 
 /**
- * Writes a file of evidence into the current folder where two signed checkpoints contradict each other.
+ * Writes a file of evidence where two signed checkpoints contradict each other.
+ * @param folder to write it to
  * @param verifierKeys those of the log
  * @param read hashes of the larger tree
  * @returns its name, or null where there is no contradiction that can be proven
  */
 export async function keepEvidence(
+  folder: string,
   verifierKeys: readonly string[],
   notes: readonly [string, string],
   read: HashReader,
@@ -81,7 +83,7 @@ export async function keepEvidence(
     if (!evidence) continue;
     const file = formatEquivocation(evidence);
     const hash = createHash('sha256').update(file).digest('hex').slice(0, 16);
-    const name = join('.', `evidence-${hash}.json`);
+    const name = join(folder, `evidence-${hash}.json`);
     writeFileSync(name, file);
     process.stderr.write(
       `verify: the log signed two checkpoints that contradict each other: ${name}\n`,

@@ -32,6 +32,8 @@ with --microgrid, which also holds the windows that its manifests opened to the 
 log in the C2SP layout, such as an exported bundle behind a web server. Exits 1 and names the first file that does not fit, 2 when it cannot look.
 
   --microgrid ID     which log of the service
+  --evidence DIR     where a file is written when the log contradicts a checkpoint that you kept
+                     (default the current folder); npm run verify -- evidence FILE checks it
   --remember FILE    holds the log to the checkpoint kept there, and then keeps the new one
 ${TRUST_HELP}`;
 
@@ -46,6 +48,7 @@ export async function verifyHttpCommand(args: readonly string[]): Promise<number
       ...TRUST_OPTIONS,
       microgrid: { type: 'string' },
       remember: { type: 'string' },
+      evidence: { type: 'string', default: '.' },
     },
     allowPositionals: true,
   });
@@ -74,7 +77,7 @@ export async function verifyHttpCommand(args: readonly string[]): Promise<number
       : null;
   const log = trust && (await checkPublicLog(source, trust, kept, findings, manifests?.take));
   const ok = findings.all.length === 0;
-  if (!ok && trust && log) await keepContradictions(source, trust, kept, log);
+  if (!ok && trust && log) await keepContradictions(values.evidence, source, trust, kept, log);
   if (ok && log && remember !== undefined) keep(remember, log.note);
   if (values.json) {
     const seconds = (Date.now() - started) / 1000;
@@ -111,6 +114,7 @@ async function servedTrust(source: HttpLog, findings: Findings): Promise<LogTrus
 
 /** A kept checkpoint that the served one contradicts is evidence against the log, for everybody. */
 async function keepContradictions(
+  folder: string,
   source: LogSource,
   trust: LogTrust,
   kept: readonly KeptCheckpoint[],
@@ -125,7 +129,9 @@ async function keepContradictions(
       }),
     ),
   );
-  for (const { note } of kept) await keepEvidence(verifierKeysIn(trust), [note, served.note], read);
+  for (const { note } of kept) {
+    await keepEvidence(folder, verifierKeysIn(trust), [note, served.note], read);
+  }
 }
 
 function keep(file: string, note: string): void {
