@@ -12,7 +12,8 @@ const HELP = `npm run export -- --microgrid ID --out DIR [--for regulator|audito
 
 Writes a bundle that can be verified with neither the service nor its database
 (npm run verify -- bundle DIR), from one moment of the journal, while the service works. The folder is
-also the log in the C2SP layout, for any web server to serve. docs/bundle.md lists what is in it.
+also the log in the C2SP layout, for any web server to serve: up to the last checkpoint that the
+witnesses cosigned, where there are any. docs/bundle.md lists what is in it.
 
   --microgrid ID  of which microgrid
   --out DIR       where it is to lie: a folder that does not exist yet

@@ -106,14 +106,15 @@ export async function exportIn(
   }
 }
 
-/** The latest checkpoint that may be handed out, and the policy by which it is good. */
+/**
+ * The latest checkpoint that may be handed out, and the policy by which it is good: where witnesses
+ * have cosigned any, the last of those, whatever this command was told of witnesses.
+ */
 async function published(copy: TableCopy, microgrid: string, trust: LogTrust) {
-  const isSigned = trust.policy.quorum === 'none';
-  const [row] = await copy.query<{ note: string; policy: Buffer | null }>(
-    isSigned ? store.SIGNED : store.PUBLISHED,
-    [microgrid],
-  );
-  if (!row) throw new ExportRefused(`the log of ${microgrid} has no published checkpoint yet`);
+  const [row] = await copy.query<{ note: string; policy: Buffer | null }>(store.PUBLISHED, [
+    microgrid,
+  ]);
+  if (!row) throw new ExportRefused(`the log of ${microgrid} has no checkpoint yet`);
   return { note: row.note, by: row.policy ? trustInPolicy(row.policy) : trust };
 }
 

@@ -10,15 +10,14 @@ export const SCHEMA = `SELECT count(*)::text AS schema FROM schema_migration`;
 export const JOURNALS = `
   SELECT microgrid_id AS id FROM journal_head WHERE sequence > 0 ORDER BY microgrid_id`;
 
-export const SIGNED = `
-  SELECT note, NULL::bytea AS policy FROM checkpoint
-  WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
-
-/** With the policy by which it was published. */
+/** What was published, with its policy, before what is signed alone. */
 export const PUBLISHED = `
-  SELECT published.note, policy.policy
-  FROM publication published JOIN log_policy policy USING (microgrid_id, policy_hash)
-  WHERE microgrid_id = $1 ORDER BY size DESC LIMIT 1`;
+  SELECT signed.note, signed.policy FROM (
+    SELECT 1 AS choice, size, note, policy
+    FROM publication JOIN log_policy USING (microgrid_id, policy_hash) WHERE microgrid_id = $1
+    UNION ALL
+    SELECT 2, size, note, NULL FROM checkpoint WHERE microgrid_id = $1) signed
+  ORDER BY signed.choice, signed.size DESC LIMIT 1`;
 
 export const ENTRIES = `
   SELECT entry FROM log_entry
