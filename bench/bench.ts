@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const BENCHMARKS: Readonly<Record<string, string>> = {
   ingest: 'durable readings a second, publish to commit, against the bare pipe',
   'close-slot': 'seconds to close a slot of 1,000 households, and where they go',
-  market: 'the call auction against a bare sort-and-merge',
+  market: 'the engines: call auction, continuous book, sharing, network, each beside a peer',
   ledger: 'transfers, log entries and proofs a second; posting against COPY and row by row',
 };
 

@@ -1,12 +1,16 @@
 import { randomFrom, shuffled } from '../simulator/random.js';
 import { callAuction, type LimitOrder } from '../src/market/call-auction.js';
+import { measureContinuous } from './continuous.js';
 import { compare } from './measure.js';
+import { measureNetwork } from './network.js';
 import { present, progress, type Limit, type Report, type Table } from './report.js';
+import { measureSharing } from './sharing.js';
 
 /**
- * The call auction against a bare sort-and-merge of the same arrays: both sides sorted by price and
- * paired from the best prices on, with no check, no canonical order, no shares at the margin and no
- * price. That is the least any auction that makes trades has to do.
+ * The engines of the market. The call auction against a bare sort-and-merge of the same arrays: both
+ * sides sorted by price and paired from the best prices on, with no check, no shares at the margin and
+ * no price. That is the least any auction that makes trades has to do. The continuous book, sharing and
+ * the network auction each in a file of its own.
  */
 
 const SEED = '1';
@@ -20,7 +24,9 @@ const BOOKS = [
 const HELP = `npm run bench -- market [--json]
 
 Clears 1,000 + 1,000, 50,000 + 50,000 and 500,000 + 500,000 orders in the call auction, as a ratio to a
-bare sort-and-merge of the same arrays. Limit: at most ${MOST_RATIO} times it.
+bare sort-and-merge of the same arrays: at most ${MOST_RATIO} times it. Sends one flow of orders through the
+continuous book and through nodejs-order-book: at least 5 times its orders a second. Shares a slot among
+100,000 homes. Clears up to 100,000 orders in a network: how the cost of an order grows.
 `;
 
 interface Book {
@@ -29,6 +35,15 @@ interface Book {
 }
 
 function measure(): Report {
+  const parts = [callAuctions(), measureContinuous(), measureSharing(), measureNetwork()];
+  return {
+    tables: parts.flatMap(({ tables }) => tables),
+    limits: parts.flatMap(({ limits }) => limits),
+    notes: parts.flatMap(({ notes }) => notes),
+  };
+}
+
+function callAuctions(): Report {
   const table: Table = {
     title: 'Call auction, processor time as a ratio to sort-and-merge',
     rows: [],
@@ -54,10 +69,16 @@ function measure(): Report {
         'sort-and-merge ms': peerMillis,
         ratio,
       });
-      limits.push({ what: `${size}, rows ${rows}: ratio`, measured: ratio, most: MOST_RATIO });
+      limits.push({
+        what: `call auction, ${size}, rows ${rows}: ratio`,
+        measured: ratio,
+        most: MOST_RATIO,
+      });
     }
   }
-  const notes = [`Seed ${SEED}. Rows by id are how the service reads them from the database.`];
+  const notes = [
+    `Call auction: seed ${SEED}. Rows by id are how the service reads them from the database.`,
+  ];
   return { tables: [table], limits, notes };
 }
 

@@ -218,13 +218,13 @@ describe('npm run clear', () => {
       0,
       cleared({ ...EXAMPLES['call-auction'], mechanism: 'pay-as-bid' }),
     ]);
-  }, 120_000);
+  }, 300_000);
 
   test('refuses what it cannot read with status 2, and says nothing on standard output', async () => {
     const { status, output, errors } = await run('{"mechanism":"auction"}', '--json');
     expect({ status, output }).toEqual({ status: 2, output: '' });
     expect(errors).toContain('clear: line 1: mechanism: must be one of call-auction');
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('bad input is named by line and field:', () => {
