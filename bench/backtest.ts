@@ -21,14 +21,14 @@ const HELP = `npm run backtest -- --file CSV [options]
   --file CSV             as for npm run replay; its step is the slot
   --from, --to INSTANT   one period (default: the whole file)
   --weeks A,B,...        or several weeks, by the days on which they begin; each starts without a past
+  --households a,b       only these
   --mechanisms LIST      metered, call-auction (default call-auction)
   --pricings LIST        (default clearing)
   --strategies LIST      ${Object.keys(STRATEGIES).join(', ')}, and fixed:Q:T:S, which offers the
                          Q-thousandths quantile T times over in S orders (default all)
   --gate-closure N       seconds before the slot (default 3600)
   --battery WH           gives every home a battery; under the strategy battery it follows the plan
-  --homes                what each home paid, after the table
-  --json                 one JSON document on standard output
+  --json                 one JSON document on standard output, with what each home paid in each period
 `;
 
 const TARIFF = { retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000, gridFeeMicroPerKwh: 0 };
@@ -42,12 +42,12 @@ async function main(args: readonly string[]): Promise<number> {
       from: { type: 'string' },
       to: { type: 'string' },
       weeks: { type: 'string' },
+      households: { type: 'string' },
       mechanisms: { type: 'string', default: 'call-auction' },
       pricings: { type: 'string', default: 'clearing' },
       strategies: { type: 'string', default: Object.keys(STRATEGIES).join(',') },
       'gate-closure': { type: 'string', default: '3600' },
       battery: { type: 'string', default: '0' },
-      homes: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -58,7 +58,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (values.file === undefined) throw new Error('--file is missing: see --help');
   const streets = streetsOf(await readFile(values.file, 'utf8'), values);
-  const lines: Line[] = [];
+  const lines: (Line & { homes: Outcome['homes'][] })[] = [];
   for (const mechanism of values.mechanisms.split(',')) {
     for (const pricing of values.pricings.split(',')) {
       // What is traded after the fact needs no strategy.
@@ -73,8 +73,8 @@ async function main(args: readonly string[]): Promise<number> {
           followsPlan: strategy === 'battery',
         };
         const outcomes = streets.map((street) => outcomeOf(street, task));
-        lines.push({ mechanism, pricing, strategy, summary: summaryOf(outcomes) });
-        if (values.homes) process.stderr.write(`${JSON.stringify(outcomes.map((o) => o.homes))}\n`);
+        const homes = outcomes.map((outcome) => outcome.homes);
+        lines.push({ mechanism, pricing, strategy, summary: summaryOf(outcomes), homes });
       }
     }
   }
@@ -84,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 function streetsOf(
   text: string,
-  asked: { from?: string | undefined; to?: string | undefined; weeks?: string | undefined },
+  asked: Partial<Record<'from' | 'to' | 'weeks' | 'households', string | undefined>>,
 ): MeasuredStreet[] {
   const periods =
     asked.weeks === undefined
@@ -99,7 +99,8 @@ function streetsOf(
           return { from, to: from + WEEK_MILLIS };
         });
   return periods.map((period) => {
-    const read = readCsv(text, period);
+    const households = asked.households?.split(',');
+    const read = readCsv(text, { ...period, ...(households && { households }) });
     if (!read.ok) throw new Error(read.errors.join('\n'));
     return read.street;
   });

@@ -73,6 +73,41 @@ describeMeasured('a week of measured data', () => {
     expect(calm.result.slots).toBe(30);
   }, 180_000);
 
+  it('is traded ahead by autopilots, to the micro-unit as the back-test says', async () => {
+    const days = {
+      file: MEASURED!,
+      from: '2017-05-15T07:00:00Z',
+      to: '2017-05-17T07:00:00Z',
+      households: 'h01,h02,h05,h12',
+    };
+    const traded = await replayed({
+      ...days,
+      mechanism: 'call-auction',
+      strategy: 'adaptive',
+      chaos: 'duplicate,shuffle',
+    });
+    expect(traded.verify.ok).toBe(true);
+    expectBalanced(traded);
+    expect(traded.market.orders).toBeGreaterThan(100);
+    for (const { costMicro, tariffCostMicro } of traded.homes) {
+      expect(costMicro).toBeLessThanOrEqual(tariffCostMicro);
+    }
+    const { code, stdout } = await runCommand([
+      'backtest',
+      ...optionsOf({ ...days, strategies: 'adaptive', json: true }),
+    ]);
+    expect(code).toBe(0);
+    const [{ summary, homes }] = JSON.parse(stdout) as [
+      { summary: object; homes: ReplayResult['homes'][] },
+    ];
+    expect(summary).toMatchObject({
+      claimedWh: traded.energy.neighborClaimedWh,
+      matchableWh: traded.energy.matchableWh,
+      savedMicro: traded.money.savedMicro,
+    });
+    expect(traded.homes).toMatchObject(homes[0]!);
+  }, 180_000);
+
   it('estimates an hour without data, and corrects it when the meters are read again', async () => {
     const file = await extract('2016-11-06T05', '2016-11-06T12');
     const { result, borders } = await withBalances({

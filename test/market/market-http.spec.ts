@@ -2,10 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Module, type INestApplication } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { AutopilotService } from '../../src/market/autopilot.service.js';
 import { MarketController } from '../../src/market/market.controller.js';
 import { MarketService } from '../../src/market/market.service.js';
 import { OrderService } from '../../src/market/order.service.js';
 import { OrdersController } from '../../src/market/orders.controller.js';
+import { StrategyController } from '../../src/market/strategy.controller.js';
+import { IntakeService } from '../../src/metering/intake.service.js';
+import { MeteringService } from '../../src/metering/metering.service.js';
+import { loadSettings } from '../../src/config.js';
 import { AccessGuard } from '../../src/parties/access.guard.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
@@ -22,14 +27,18 @@ beforeAll(async () => {
   const parties = Object.assign(Object.create(street.parties) as PartiesService, {
     callerOf: (token: string) => Promise.resolve(tenantOf(token.replaceAll('-', ''))),
   });
+  const { database, ledger, market, clock } = street;
+  const metering = new MeteringService(new IntakeService(database, clock, loadSettings({})));
+  const autopilot = new AutopilotService(database, ledger, parties, metering, market, clock);
   @Module({
-    controllers: [OrdersController, MarketController],
+    controllers: [OrdersController, MarketController, StrategyController],
     providers: [
       { provide: DatabaseService, useValue: street.database },
       { provide: PartiesService, useValue: parties },
       { provide: MarketClockService, useValue: street.clock },
       { provide: OrderService, useValue: street.orders },
       { provide: MarketService, useValue: street.market },
+      { provide: AutopilotService, useValue: autopilot },
       { provide: APP_GUARD, useClass: AccessGuard },
       { provide: APP_FILTER, useClass: ProblemFilter },
     ],
@@ -166,5 +175,34 @@ describe('the market over HTTP', () => {
     expect(order).toMatchObject({ filledWh: 500, status: 'filled' });
     expect((await call('A', 'GET', '/microgrids/elsewhere/trades')).status).toBe(403);
     expect((await call('A', 'GET', '/microgrids/street/trades?after=!')).status).toBe(400);
+  });
+});
+
+describe('a strategy over HTTP', () => {
+  const path = '/households/A/strategy';
+
+  test('is off until it is chosen, and then what was chosen', async () => {
+    expect(await call('A', 'GET', path)).toMatchObject({
+      status: 200,
+      body: { strategy: 'fixed', enabled: false, plan: [] },
+    });
+    const chosen = await call('A', 'PUT', path, { strategy: 'adaptive' });
+    expect(chosen).toMatchObject({ status: 200, body: { strategy: 'adaptive', enabled: true } });
+    expect(await call('A', 'GET', path)).toEqual(chosen);
+    const off = await call('A', 'PUT', path, { strategy: 'adaptive', enabled: false });
+    expect(off).toMatchObject({ status: 200, body: { enabled: false } });
+  });
+
+  test.each([
+    ['no such strategy', { strategy: 'clairvoyant' }],
+    ['a misspelt switch', { strategy: 'fixed', enable: false }],
+    ['no strategy', { enabled: true }],
+  ])('%s is refused', async (_, body) => {
+    expect(await call('A', 'PUT', path, body)).toMatchObject({ status: 400 });
+  });
+
+  test("a neighbor's is neither read nor chosen", async () => {
+    expect(await call('B', 'GET', path)).toMatchObject({ status: 403 });
+    expect(await call('B', 'PUT', path, { strategy: 'fixed' })).toMatchObject({ status: 403 });
   });
 });

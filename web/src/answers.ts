@@ -129,6 +129,21 @@ export interface Limits {
   validFrom: Instant | null;
 }
 
+/** How a household lets its autopilot quote. */
+export interface StrategyChoice {
+  strategy: string;
+  enabled: boolean;
+  validFrom: Instant;
+  plan: PlannedSlot[];
+}
+
+/** What a battery should do in a slot. */
+export interface PlannedSlot {
+  slot: Instant;
+  chargeWh: number;
+  dischargeWh: number;
+}
+
 /** What a meter sent and the service refused; the same payload refused again only counts up. */
 export interface Rejection {
   meter: string;

@@ -9,6 +9,7 @@ import type {
   Page,
   Settlement,
   Statement,
+  StrategyChoice,
   TapeTrade,
 } from '../answers.js';
 import type { Api } from '../api.js';
@@ -25,6 +26,7 @@ import {
 import type { Limit } from '../limits.js';
 import type { Live } from '../live.js';
 import { EnergyToday } from '../panels/energy-today.js';
+import { AutopilotPanel } from '../panels/autopilot-panel.js';
 import { Money } from '../panels/figures.js';
 import { LimitsPanel } from '../panels/limits-form.js';
 import { LivePower } from '../panels/live-power.js';
@@ -35,6 +37,7 @@ import { SettlementList } from '../panels/settlement-list.js';
 import { SlotClock } from '../panels/slot-clock.js';
 import { TradeTape } from '../panels/trade-tape.js';
 import { powerOf } from '../power.js';
+import { tradesAhead } from '../strategies.js';
 import { mapResource, useResource, type Resource } from '../resource.js';
 
 const DAY_MILLIS = 86_400_000;
@@ -114,6 +117,13 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
     (signal) => api.get<Limits>(`${path}/limits`, signal),
     state.versions.terms,
   );
+  const ahead = tradesAhead(microgrid.mechanism);
+  // A plan changes with every quote, and so before every slot.
+  const strategy = useResource(
+    ahead ? `strategy ${household.household}` : null,
+    (signal) => api.get<StrategyChoice>(`${path}/strategy`, signal),
+    state.versions.slots,
+  );
 
   const meters = household.meters.map((meter) => meter.meter);
   const power = meters.flatMap((meter) => state.power[meter] ?? []);
@@ -128,6 +138,12 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
       buyBelowMicroPerKwh: buy,
     });
     limits.reload();
+    return saved;
+  };
+
+  const choose = async (chosen: Pick<StrategyChoice, 'strategy' | 'enabled'>) => {
+    const saved = await api.put<StrategyChoice>(`${path}/strategy`, chosen);
+    strategy.reload();
     return saved;
   };
 
@@ -183,6 +199,14 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
           readOnly={false}
           save={save}
         />
+        {ahead && (
+          <AutopilotPanel
+            choice={strategy}
+            microgrid={microgrid}
+            hasStorage={has('storage')}
+            save={choose}
+          />
+        )}
         <SettlementList api={api} settlements={recent} microgrid={microgrid} />
       </div>
     </>
