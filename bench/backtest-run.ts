@@ -140,14 +140,15 @@ class Home {
     const { batteryWh } = task;
     const surplusWh = pvWh - loadWh;
     const slot = formatInstant(slotMillis);
-    const plan = task.followsPlan
-      ? this.planned.get(slot)
-      : { chargeWh: Math.max(surplusWh, 0), dischargeWh: Math.max(-surplusWh, 0) };
+    const planned = this.planned.get(slot);
     this.planned.delete(slot);
+    const takenWh = Math.max(surplusWh, planned?.chargeWh ?? 0);
+    const givenWh =
+      (planned?.chargeWh ?? 0) > 0 ? 0 : Math.max(-surplusWh, planned?.dischargeWh ?? 0);
     const mostWh = Math.floor((batteryWh * task.street.stepMinutes) / 240);
     const roomWh = Math.floor((batteryWh * 1000 - this.storedPermille) / STORED_PERMILLE);
-    const chargedWh = Math.max(0, Math.min(plan?.chargeWh ?? 0, mostWh, roomWh));
-    const dischargedWh = Math.max(0, Math.min(plan?.dischargeWh ?? 0, mostWh, this.chargeWh));
+    const chargedWh = Math.max(0, Math.min(takenWh, mostWh, roomWh));
+    const dischargedWh = Math.max(0, Math.min(givenWh, mostWh, this.chargeWh));
     this.storedPermille += chargedWh * STORED_PERMILLE - dischargedWh * 1000;
     return {
       ...netFlow({ inWh: loadWh + chargedWh, outWh: pvWh + dischargedWh }),

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { looksAhead } from '../src/market/autopilot.js';
 import { STRATEGIES } from '../src/market/strategies.js';
 import { fixedAs, type Strategy } from '../src/market/strategy.js';
+import { FOUNDING } from '../src/parties/founding.js';
+import { MECHANISMS, PRICINGS } from '../src/parties/microgrid.js';
 import type { Mechanism, Pricing } from '../src/parties/microgrid.js';
 import { formatInstant, parseInstant } from '../src/units/slot.js';
 import { summaryOf, table, type Line, type Outcome } from '../simulator/comparison.js';
@@ -22,8 +24,8 @@ const HELP = `npm run backtest -- --file CSV [options]
   --from, --to INSTANT   one period (default: the whole file)
   --weeks A,B,...        or several weeks, by the days on which they begin; each starts without a past
   --households a,b       only these
-  --mechanisms LIST      metered, call-auction (default call-auction)
-  --pricings LIST        (default clearing)
+  --mechanisms LIST      ${MECHANISMS.join(', ')} (default call-auction)
+  --pricings LIST        ${PRICINGS.join(', ')} (default clearing)
   --strategies LIST      ${Object.keys(STRATEGIES).join(', ')}, and fixed:Q:T:S, which offers the
                          Q-thousandths quantile T times over in S orders (default all)
   --gate-closure N       seconds before the slot (default 3600)
@@ -61,18 +63,24 @@ async function main(args: readonly string[]): Promise<number> {
   const lines: (Line & { homes: Outcome['homes'][] })[] = [];
   for (const mechanism of values.mechanisms.split(',')) {
     for (const pricing of values.pricings.split(',')) {
+      const refused = refusalOf(mechanism, pricing);
+      if (refused !== null) {
+        lines.push({ mechanism, pricing, strategy: '–', refused, homes: [] });
+        continue;
+      }
       // What is traded after the fact needs no strategy.
       const ahead = looksAhead(mechanism as Mechanism);
       for (const strategy of ahead ? values.strategies.split(',') : ['–']) {
-        const task = {
-          mechanism: mechanism as Mechanism,
-          pricing: pricing as Pricing,
-          strategy: ahead ? strategyOf(strategy) : STRATEGIES.fixed,
-          gateClosureSeconds: Number(values['gate-closure']),
-          batteryWh: Number(values.battery),
-          followsPlan: strategy === 'battery',
-        };
-        const outcomes = streets.map((street) => outcomeOf(street, task));
+        const outcomes = streets.map((street) =>
+          outcomeOf(street, {
+            mechanism: mechanism as Mechanism,
+            pricing: pricing as Pricing,
+            strategy: ahead ? strategyOf(strategy) : STRATEGIES.fixed,
+            gateClosureSeconds: Number(values['gate-closure']),
+            batteryWh: Number(values.battery),
+            followsPlan: strategy === 'battery',
+          }),
+        );
         const homes = outcomes.map((outcome) => outcome.homes);
         lines.push({ mechanism, pricing, strategy, summary: summaryOf(outcomes), homes });
       }
@@ -80,6 +88,21 @@ async function main(args: readonly string[]): Promise<number> {
   }
   process.stdout.write(values.json ? `${JSON.stringify(lines)}\n` : `${table(lines, 'EUR')}\n`);
   return 0;
+}
+
+/** Why the service would found no microgrid with these rules; null where it would. */
+function refusalOf(mechanism: string, pricing: string): string | null {
+  const founded = FOUNDING.safeParse({
+    microgrid: 'replay',
+    name: 'A back-test',
+    currency: 'EUR',
+    mechanism,
+    pricing,
+    startsAt: '2017-01-01T00:00:00Z',
+    tariff: { bands: [{ fromMinute: 0, ...TARIFF }] },
+  });
+  if (founded.success) return null;
+  return founded.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`).join('; ');
 }
 
 function streetsOf(

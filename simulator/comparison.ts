@@ -27,6 +27,8 @@ export interface Summary {
   claimedWh: number;
   matchableWh: number;
   withGridWh: number;
+  /** What all homes together paid. */
+  paidMicro: number;
   /** What all homes together have of trading, fees aside: the gains from trade. */
   savedMicro: number;
   price: { meanMicro: number; lowMicro: number; highMicro: number } | null;
@@ -51,6 +53,7 @@ export function summaryOf(outcomes: readonly Outcome[]): Summary {
     claimedWh,
     matchableWh,
     withGridWh: sum((outcome) => outcome.withGridWh),
+    paidMicro: sum(({ homes }) => homes.reduce((paid, { costMicro }) => paid + costMicro, 0)),
     savedMicro: sorted.reduce((total, micro) => total + micro, 0),
     price: priceOf(outcomes.flatMap(({ prices }) => prices)),
     saved: {
@@ -104,6 +107,7 @@ const COLUMNS = [
   'strategy',
   'share matched',
   'matched kWh',
+  'paid {currency}',
   'saved {currency}',
   'price mean (10–90 %)',
   'saved per home: least / median / most',
@@ -118,6 +122,7 @@ function cells({ saved, price, ...summary }: Summary): string[] {
   return [
     `${hundredths(summary.claimedThousandths * 10, 1).replace(/0$/, '')} %`,
     kWh(summary.claimedWh),
+    amount(summary.paidMicro),
     amount(summary.savedMicro),
     price === null
       ? '–'

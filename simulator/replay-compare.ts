@@ -16,7 +16,7 @@ npm run replay -- --compare --file CSV --weeks A,B,... [options]
 
   --file CSV          as for a single replay
   --weeks A,B,...     UTC days on which weeks begin; each week is a replay of its own, without a past
-  --mechanisms LIST   (default metered,call-auction)
+  --mechanisms LIST   (default metered,sharing,call-auction)
   --pricings LIST     (default clearing,mid-market)
   --strategies LIST   (default ${STRATEGIES.join(',')}); only for mechanisms that trade ahead
   --households a,b    only these
@@ -33,7 +33,7 @@ const WEEK_MILLIS = 7 * 86_400_000;
 const OPTIONS = {
   file: { type: 'string' },
   weeks: { type: 'string' },
-  mechanisms: { type: 'string', default: 'metered,call-auction' },
+  mechanisms: { type: 'string', default: 'metered,sharing,call-auction' },
   pricings: { type: 'string', default: 'clearing,mid-market' },
   strategies: { type: 'string', default: STRATEGIES.join(',') },
   households: { type: 'string' },

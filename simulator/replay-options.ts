@@ -45,8 +45,8 @@ npm run replay -- --file CSV [options]
   --currency CODE         (default EUR)
   --mechanism M           metered (default), call-auction, continuous or sharing: those that the
                           service takes
-  --pricing P             clearing (default), mid-market, supply-demand-ratio, pay-as-bid,
-                          bill-sharing or fixed: the same
+  --pricing P             clearing (default), mid-market, supply-demand-ratio, pay-as-bid or fixed:
+                          the same; without it sharing is priced at mid-market
   --strategy S            fixed, zero-intelligence, adaptive or battery: every home's autopilot quotes
                           so, one slot after the other, from what was measured before
   --gate-closure SECONDS  before the slot (default 3600 with --strategy, else 0)
@@ -72,7 +72,7 @@ const OPTIONS = {
   'feed-in': { type: 'string', default: '0.05' },
   currency: { type: 'string', default: 'EUR' },
   mechanism: { type: 'string', default: 'metered' },
-  pricing: { type: 'string', default: 'clearing' },
+  pricing: { type: 'string' },
   strategy: { type: 'string' },
   'gate-closure': { type: 'string' },
   chaos: { type: 'string' },
@@ -84,14 +84,7 @@ const OPTIONS = {
 
 /** What the service may be asked for; it says itself which of them it does not take. */
 export const MECHANISMS = ['metered', 'call-auction', 'continuous', 'sharing'];
-export const PRICINGS = [
-  'clearing',
-  'mid-market',
-  'supply-demand-ratio',
-  'pay-as-bid',
-  'bill-sharing',
-  'fixed',
-];
+export const PRICINGS = ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid', 'fixed'];
 export const STRATEGIES = ['fixed', 'zero-intelligence', 'adaptive', 'battery'];
 
 /** @throws Error saying which option cannot be used and why */
@@ -100,7 +93,11 @@ export function parseReplayOptions(args: readonly string[]): ReplayOptions | 'he
   if (values.help) return 'help';
   if (values.file === undefined) throw new Error('--file is missing: see --help');
   const mechanism = choice('--mechanism', values.mechanism, MECHANISMS);
-  const pricing = choice('--pricing', values.pricing, PRICINGS);
+  const pricing = choice(
+    '--pricing',
+    values.pricing ?? (mechanism === 'sharing' ? 'mid-market' : 'clearing'),
+    PRICINGS,
+  );
   const strategy = values.strategy ?? null;
   if (strategy !== null) choice('--strategy', strategy, STRATEGIES);
   const retailMicroPerKwh = priceOf('--retail', values.retail);

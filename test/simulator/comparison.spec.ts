@@ -29,6 +29,7 @@ test('periods are added up, home by home', () => {
     claimedWh: 1500,
     matchableWh: 2000,
     withGridWh: 600,
+    paidMicro: 18_000_001,
     savedMicro: 1_999_999,
     price: { meanMicro: 125_000, lowMicro: 100_000, highMicro: 200_000 },
     saved: { leastMicro: -1, medianMicro: -1, mostMicro: 2_000_000, giniThousandths: 500 },
@@ -57,7 +58,7 @@ test('what the service refuses stands in the table', () => {
     ],
     'EUR',
   ).split('\n');
-  expect(lines[2]).toMatch(/^\| call-auction \| clearing \| fixed \| 75\.0 % \| 1 \| 1\.00 \|/);
+  expect(lines[2]).toMatch(/^\| call-auction \| clearing \| fixed \| 75\.0 % \| 1 \| 4\.00 \| 1\.00 \|/);
   expect(lines[3]).toMatch(/^\| barter \| clearing \| fixed \| There is no such mechanism\. \|/);
   expect(new Set(lines.map((line) => line.split('|').length)).size).toBe(1);
 });
