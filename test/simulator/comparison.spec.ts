@@ -58,7 +58,9 @@ test('what the service refuses stands in the table', () => {
     ],
     'EUR',
   ).split('\n');
-  expect(lines[2]).toMatch(/^\| call-auction \| clearing \| fixed \| 75\.0 % \| 1 \| 4\.00 \| 1\.00 \|/);
+  expect(lines[2]).toMatch(
+    /^\| call-auction \| clearing \| fixed \| 75\.0 % \| 1 \| 4\.00 \| 1\.00 \|/,
+  );
   expect(lines[3]).toMatch(/^\| barter \| clearing \| fixed \| There is no such mechanism\. \|/);
   expect(new Set(lines.map((line) => line.split('|').length)).size).toBe(1);
 });
