@@ -5,6 +5,8 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadSettings, type Settings } from '../config.js';
 import { openDatabase } from '../database/open-database.service.js';
+import { ErasureService } from '../erasure.service.js';
+import { LedgerService } from '../ledger/ledger.service.js';
 import { trustAtHand } from '../log-keys-at-hand.js';
 import { restoreFrom, type RestoreReport } from '../restore-from.js';
 import { RestoreRefused } from '../verify/restore.service.js';
@@ -55,7 +57,7 @@ async function main(): Promise<number> {
           ? trustAtHand(settings, values.vkey, one)
           : null,
       takeSeed: (seed) => takeSeed(seedOf(settings), seed),
-      replayErasures: () => Promise.resolve(0),
+      replayErasures: (one) => replayErasures(settings, one),
     });
     const ok = reports.every(({ verified }) => verified.findings.length === 0);
     const seconds = (Date.now() - started) / 1000;
@@ -67,6 +69,17 @@ async function main(): Promise<number> {
     if (!(error instanceof RestoreRefused)) throw error;
     process.stderr.write(`restore: ${error.message}\n`);
     return 1;
+  } finally {
+    await database.close();
+  }
+}
+
+/** As the eraser, who alone may. @returns of how many households something had come back */
+async function replayErasures(settings: Settings, microgrid: string): Promise<number> {
+  const database = await openDatabase(settings, 'eraser');
+  try {
+    const erased = await new ErasureService(database, new LedgerService()).replay(microgrid);
+    return erased.filter(({ rows }) => Object.values(rows).some((count) => count > 0)).length;
   } finally {
     await database.close();
   }
