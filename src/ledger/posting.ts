@@ -65,6 +65,8 @@ export function decide(
 
 interface OpenHold {
   readonly hold: Hold;
+  /** Infinite where it holds until it is resolved. */
+  readonly expiresAtMillis: number;
   resolved: Resolution | null;
   /** Made by this batch. */
   readonly isNew: boolean;
@@ -160,7 +162,7 @@ class Batch {
     const millis = this.timeouts.length === 0 ? 0 : parseInstant(at);
     for (;;) {
       const [next] = this.timeouts;
-      if (!next || parseInstant(next.hold.expiresAt!) > millis) return;
+      if (!next || next.expiresAtMillis > millis) return;
       this.timeouts.shift();
       if (next.resolved) continue;
       const draft = expiryOf(next.hold);
@@ -292,32 +294,31 @@ class Batch {
   }
 
   private hold(transfer: StoredTransfer, at: Instant): void {
-    const { id, timeoutSeconds } = transfer;
-    const expiresAt =
-      timeoutSeconds === undefined
-        ? null
-        : formatInstant(parseInstant(at) + 1_000 * timeoutSeconds);
-    this.holds.set(id, {
-      hold: { ...transfer, expiresAt, resolved: null },
-      resolved: null,
-      isNew: true,
-    });
+    const { id, timeoutSeconds = Infinity } = transfer;
+    const expiresAtMillis = parseInstant(at) + 1_000 * timeoutSeconds;
+    const expiresAt = expiresAtMillis === Infinity ? null : formatInstant(expiresAtMillis);
+    const hold = { ...transfer, expiresAt, resolved: null };
+    this.holds.set(id, { hold, expiresAtMillis, resolved: null, isNew: true });
     this.undo.push(() => this.holds.delete(id));
   }
 
   private known(hold: Hold): OpenHold {
-    const open = { hold, resolved: hold.resolved, isNew: false };
+    const { expiresAt, resolved } = hold;
+    const expiresAtMillis = expiresAt === null ? Infinity : parseInstant(expiresAt);
+    const open = { hold, expiresAtMillis, resolved, isNew: false };
     this.holds.set(hold.id, open);
     return open;
   }
 
-  /** Behind all that expire no later. */
+  /** Behind all that expire no later, found by halving. */
   private remember(open: OpenHold): void {
-    const millis = parseInstant(open.hold.expiresAt!);
-    const place = this.timeouts.findLastIndex(
-      ({ hold }) => parseInstant(hold.expiresAt!) <= millis,
-    );
-    this.timeouts.splice(place + 1, 0, open);
+    let [from, to] = [0, this.timeouts.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.timeouts[middle]!.expiresAtMillis <= open.expiresAtMillis) from = middle + 1;
+      else to = middle;
+    }
+    this.timeouts.splice(from, 0, open);
   }
 
   /** The account, opened for `asset` where it is not yet. */

@@ -58,19 +58,23 @@ const STATEMENTS = [
   'UPDATE journal_head',
 ];
 
-/** One to be posted, and one whose time is soon over. */
+/** One to be posted, and one that stays, or whose time is soon over. */
 function holds(at: number): RecordDraft {
   const usual = { debit: `payer-${at}`, credit: 'market', asset: 'EUR', amount: 5, code: 'test' };
   return draft(`hold/${at}`, AT, [
-    { ...usual, state: 'pending', id: idOf(`h${at}`), timeoutSeconds: 100 },
-    { ...usual, state: 'pending', id: idOf(`e${at}`), timeoutSeconds: 50 },
+    { ...usual, state: 'pending', id: idOf(`h${at}`), ...within(at, 100) },
+    { ...usual, state: 'pending', id: idOf(`e${at}`), ...within(at, 50) },
   ]);
+}
+
+function within(at: number, timeoutSeconds: number) {
+  return at % 10 === 0 ? { timeoutSeconds } : {};
 }
 
 function sorts(at: number): RecordDraft[] {
   const later = '2026-06-01T10:01:00Z';
   const usual = { debit: `payer-${at}`, credit: 'market', asset: 'EUR', amount: 5, code: 'test' };
-  const timed = { state: 'pending', id: idOf(`n${at}`), timeoutSeconds: 100 } as const;
+  const timed = { state: 'pending', id: idOf(`n${at}`), ...within(at, 100) } as const;
   return [
     holds(at),
     draft(`post/${at}`, later, [{ ...usual, state: 'post', pendingId: idOf(`h${at}`) }]),
