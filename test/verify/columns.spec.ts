@@ -61,8 +61,11 @@ describe('the least change of a value is found, with the table and the column it
   });
 });
 
+// Nobody of these stories was erased: erased.spec.ts attacks the table of those who were.
+const WITH_ROWS = COVERED_TABLES.filter(({ table }) => table !== 'erasure');
+
 describe('a row that went to another microgrid is found:', () => {
-  it.each(COVERED_TABLES)('$table', async (covered) => {
+  it.each(WITH_ROWS)('$table', async (covered) => {
     const { table } = covered;
     const [from] = (await microgridsWith(rooms.database, table, 'true')) as [string];
     for (const to of [from === BLOCK ? STREET : BLOCK, 'nowhere']) {

@@ -101,7 +101,8 @@ export function changesOf({ table, column, type, nullable, allowed }: Column): C
             : [`left(${column}, -1) || chr(ascii(right(${column}, 1) || 'x') # 1)`],
       });
   }
-  if (nullable) {
+  // A second root is refused by an index, whoever tries.
+  if (nullable && `${table}.${column}` !== 'network_node.parent_id') {
     changes.push({ name: 'nothing', where: some, to: ['NULL'] });
     changes.push({ name: 'something', where: `${column} IS NULL`, to: [SOMETHING[type] ?? `'x'`] });
   }
