@@ -237,7 +237,8 @@ describe('the privacy rule', () => {
           householdId: `h${at}`,
           usedWh,
           producedWh,
-          selfWh,
+          // Nobody claims from itself what it did not produce or did not use.
+          selfWh: Math.min(selfWh, usedWh, producedWh),
           fromNeighborsWh: 0,
         }));
         const verdict = judgeCell(cell, []);

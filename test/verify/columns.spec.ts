@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { COVERED_TABLES, UNCOVERED_TABLES, type CoveredTable } from '../../src/verify/tables.js';
 import { VerifyService } from '../../src/verify/verify.service.js';
@@ -15,6 +16,10 @@ import {
   type Change,
   type Column,
 } from './tampering.js';
+
+/** Of each column one change, by chance; `TAMPER_ALL=1` makes all of them. */
+const SEED = Number(process.env['TAMPER_SEED'] ?? Date.now() % 1_000_000);
+const ALL = process.env['TAMPER_ALL'] === '1';
 
 let rooms: Rooms;
 let columns: Column[];
@@ -46,13 +51,13 @@ it('knows of every table and column whether it is covered', () => {
   }
 });
 
-describe('the least change of a value is found, with the table and the column it stands in:', () => {
+describe(`the least change of a value is found, with the table and the column it stands in (TAMPER_SEED=${SEED}):`, () => {
   it.each(COVERED_TABLES)('$table', async (covered) => {
     const missed: string[] = [];
     for (const column of columns) {
       if (column.table !== covered.table || column.column in covered.uncovered) continue;
       if (column.column === 'microgrid_id') continue;
-      for (const change of changesOf(column)) {
+      for (const change of chosen(changesOf(column), column)) {
         const fault = await missedIn(covered, column, change);
         if (fault) missed.push(fault);
       }
@@ -80,6 +85,12 @@ describe('a row that went to another microgrid is found:', () => {
     }
   });
 });
+
+function chosen(changes: readonly Change[], { table, column }: Column): readonly Change[] {
+  if (ALL || changes.length === 0) return changes;
+  const hash = createHash('sha256').update(`${SEED} ${table} ${column}`).digest();
+  return [changes[hash.readUInt32BE(0) % changes.length]!];
+}
 
 /** Where the change was not found, with what was found instead. */
 async function missedIn(
