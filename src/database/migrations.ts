@@ -12,6 +12,7 @@ import { Publication0010 } from './migrations/0010-publication.js';
 import { Manifest0011 } from './migrations/0011-manifest.js';
 import { Autopilot0014 } from './migrations/0014-autopilot.js';
 import { MarketRules0015 } from './migrations/0015-market-rules.js';
+import { MarketWatch0016 } from './migrations/0016-market-watch.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Manifest0011,
   Autopilot0014,
   MarketRules0015,
+  MarketWatch0016,
 ];

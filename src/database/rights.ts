@@ -78,6 +78,8 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   ),
   household_strategy: changing('it is chosen, and learns', ['UPDATE'], ['DELETE']),
   autopilot: changing('how far it has quoted', ['UPDATE (quoted_through)']),
+  market_watch: changing('how far it has looked', ['UPDATE (watched_through)']),
+  market_alarm: insertOnly('DELETE'),
   traded_slot: changing('it counts corrections', ['UPDATE (revision)']),
 
   // Programs.

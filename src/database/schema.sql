@@ -269,6 +269,23 @@ CREATE TABLE manifest_state (
   CONSTRAINT manifest_state_pkey PRIMARY KEY (microgrid_id)
 );
 
+CREATE TABLE market_alarm (
+  microgrid_id ident NOT NULL,
+  alarm_id text NOT NULL,
+  kind text NOT NULL,
+  severity text NOT NULL,
+  from_slot timestamp with time zone NOT NULL,
+  until_slot timestamp with time zone NOT NULL,
+  households ident[] NOT NULL,
+  street_households integer NOT NULL,
+  reason text NOT NULL,
+  evidence jsonb NOT NULL,
+  CONSTRAINT market_alarm_pkey PRIMARY KEY (microgrid_id, alarm_id),
+  CONSTRAINT market_alarm_alarm_id_check CHECK (alarm_id ~ '^[0-9a-f]{32}$'::text),
+  CONSTRAINT market_alarm_kind_check CHECK (kind = ANY (ARRAY['wash-trades'::text, 'linked-trades'::text, 'circular-trades'::text, 'price-setter'::text])),
+  CONSTRAINT market_alarm_severity_check CHECK (severity = ANY (ARRAY['notice'::text, 'warning'::text, 'serious'::text]))
+);
+
 CREATE TABLE market_clock (
   only_row boolean DEFAULT true NOT NULL,
   now timestamp with time zone NOT NULL,
@@ -301,6 +318,13 @@ CREATE TABLE market_order (
   CONSTRAINT market_order_price_micro_per_kwh_check CHECK (price_micro_per_kwh::bigint >= 0),
   CONSTRAINT market_order_side_check CHECK (side = ANY (ARRAY['bid'::text, 'ask'::text])),
   CONSTRAINT market_order_status_check CHECK (status = ANY (ARRAY['open'::text, 'filled'::text, 'partly-filled'::text, 'unfilled'::text, 'cancelled'::text]))
+);
+
+CREATE TABLE market_watch (
+  microgrid_id ident NOT NULL,
+  watched_through timestamp with time zone NOT NULL,
+  pseudonym_key uuid DEFAULT gen_random_uuid() NOT NULL,
+  CONSTRAINT market_watch_pkey PRIMARY KEY (microgrid_id)
 );
 
 CREATE TABLE measurement (
@@ -839,7 +863,11 @@ ALTER TABLE log_tile ADD CONSTRAINT log_tile_microgrid_id_fkey FOREIGN KEY (micr
 
 ALTER TABLE manifest_state ADD CONSTRAINT manifest_state_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
+ALTER TABLE market_alarm ADD CONSTRAINT market_alarm_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
+
 ALTER TABLE market_order ADD CONSTRAINT market_order_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
+
+ALTER TABLE market_watch ADD CONSTRAINT market_watch_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
 ALTER TABLE meter ADD CONSTRAINT meter_meter_id_fkey FOREIGN KEY (meter_id) REFERENCES party(party_id);
 
@@ -910,6 +938,8 @@ ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_fkey FOREIGN KEY (micr
 ALTER TABLE transfer ADD CONSTRAINT transfer_microgrid_id_sequence_fkey FOREIGN KEY (microgrid_id, sequence) REFERENCES record_head(microgrid_id, sequence);
 
 CREATE INDEX hold_timeout_by_time ON hold_timeout USING btree (microgrid_id, expires_at);
+
+CREATE INDEX market_alarm_newest ON market_alarm USING btree (microgrid_id, until_slot, alarm_id);
 
 CREATE INDEX market_order_by_household ON market_order USING btree (microgrid_id, household_id, sequence);
 
@@ -1129,6 +1159,10 @@ GRANT SELECT ON manifest_state TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (state) ON manifest_state TO neighborwatt_service;
 
+GRANT DELETE, SELECT ON market_alarm TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON market_alarm TO neighborwatt_service;
+
 GRANT SELECT ON market_clock TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (now) ON market_clock TO neighborwatt_service;
@@ -1136,6 +1170,10 @@ GRANT INSERT, SELECT, UPDATE (now) ON market_clock TO neighborwatt_service;
 GRANT DELETE, SELECT ON market_order TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (filled_wh, status) ON market_order TO neighborwatt_service;
+
+GRANT SELECT ON market_watch TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (watched_through) ON market_watch TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON measurement TO neighborwatt_eraser;
 

@@ -1,4 +1,6 @@
 import { Global, Module } from '@nestjs/common';
+import { RegulatorAlarmController } from './alarm.controller.js';
+import { AlarmService } from './alarm.service.js';
 import { AuditController } from './audit.controller.js';
 import { AwardService } from './award.service.js';
 import { EfficiencyController } from './efficiency.controller.js';
@@ -15,8 +17,9 @@ import { RewardsService } from './rewards.service.js';
     ProgramController,
     HouseholdProgramController,
     EfficiencyController,
+    RegulatorAlarmController,
   ],
-  providers: [RewardsService, AwardService, EfficiencyService],
+  providers: [RewardsService, AwardService, EfficiencyService, AlarmService],
   exports: [RewardsService, AwardService, EfficiencyService],
 })
 export class RewardsModule {}

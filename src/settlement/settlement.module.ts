@@ -1,7 +1,9 @@
 import { Global, Module } from '@nestjs/common';
+import { AlarmController } from './alarm.controller.js';
 import { HouseholdController } from './household.controller.js';
 import { ManifestController } from './manifest.controller.js';
 import { ManifestService } from './manifest.service.js';
+import { MarketWatchService } from './market-watch.service.js';
 import { MicrogridController } from './microgrid.controller.js';
 import { SettlementOperatorController } from './operator.controller.js';
 import { ReceiptController } from './receipt.controller.js';
@@ -16,6 +18,7 @@ import { StatementService } from './statement.service.js';
 @Global()
 @Module({
   controllers: [
+    AlarmController,
     HouseholdController,
     ManifestController,
     MicrogridController,
@@ -24,6 +27,7 @@ import { StatementService } from './statement.service.js';
   ],
   providers: [
     ManifestService,
+    MarketWatchService,
     ReceiptService,
     SettlementService,
     SlotClockService,
@@ -31,6 +35,6 @@ import { StatementService } from './statement.service.js';
     SlotCorrectionService,
     StatementService,
   ],
-  exports: [ManifestService, SettlementService, SlotClockService],
+  exports: [ManifestService, MarketWatchService, SettlementService, SlotClockService],
 })
 export class SettlementModule {}

@@ -12,6 +12,7 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
+import { MarketWatchService } from './market-watch.service.js';
 import { isPassing } from './passing-fault.js';
 import * as store from './settlement.store.js';
 import { SlotClosingService } from './slot-closing.service.js';
@@ -50,6 +51,7 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
     private readonly logs: LogService,
     private readonly closing: SlotClosingService,
     private readonly correction: SlotCorrectionService,
+    private readonly watch: MarketWatchService,
   ) {}
 
   /** Finishes what a crash left undone, then keeps up with the system's clock. */
@@ -135,6 +137,7 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
   private async settle(microgrid: Microgrid, now: Instant): Promise<void> {
     const { microgridId } = microgrid;
     let isSigned = false;
+    let hasClosed = false;
     for (
       let due = await this.nextDue(microgrid, now);
       due && !this.stopped;
@@ -143,9 +146,18 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
       if (due.what === 'gate') await this.closeGateInTurn(microgrid, due.slotStart);
       if (due.what === 'quote') await this.quoteInTurn(microgrid, due.slotStart);
       isSigned = due.what === 'close' && (await this.closeInTurn(microgrid, due.slotStart));
+      hasClosed ||= due.what === 'close';
     }
     // Orders, enrolments and corrections write records too.
     if (!isSigned) await this.logs.sign(this.database, microgridId);
+    if (hasClosed) await this.watchInTurn(microgrid);
+  }
+
+  /** Whatever goes wrong in looking back stops nothing: the next close looks at the same days again. */
+  private async watchInTurn(microgrid: Microgrid): Promise<void> {
+    await this.watch.lookBack(microgrid).catch((error: unknown) => {
+      this.log.error(`Looking back at ${microgrid.microgridId} failed: ${messageOf(error)}`);
+    });
   }
 
   /** The earliest that is due; at the same instant a gate goes first and a quote last. */

@@ -159,6 +159,9 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   regulator_answer: 'what was answered before, so that later answers can be refused',
   household_strategy:
     'how the autopilot will quote; each change is in the journal, as is every order it makes',
+  market_watch: 'work in hand: up to which day the market was looked at',
+  market_alarm:
+    'what was noticed in trades and orders, which are covered: an opinion about the books',
   autopilot: 'work in hand: up to which slot the autopilot has quoted',
   hold_timeout:
     'work in hand: when open holds end; an expiry that is missing or too early shows in the journal',

@@ -5,9 +5,11 @@ import type { MarketService } from '../../src/market/market.service.js';
 import type { EnrolmentJournal } from '../../src/parties/enrolment-journal.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
+import { AlarmService } from '../../src/rewards/alarm.service.js';
 import { AwardService } from '../../src/rewards/award.service.js';
 import { EfficiencyService } from '../../src/rewards/efficiency.service.js';
 import { RewardsService } from '../../src/rewards/rewards.service.js';
+import { MarketWatchService } from '../../src/settlement/market-watch.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
 
@@ -18,6 +20,8 @@ export interface Street {
   rewards: RewardsService;
   awards: AwardService;
   efficiency: EfficiencyService;
+  watch: MarketWatchService;
+  alarms: AlarmService;
   ledger: LedgerService;
   parties: PartiesService;
   clock: MarketClockService;
@@ -74,6 +78,7 @@ export async function openStreet(households: number, now: string): Promise<Stree
     [MICROGRID, ids],
   );
   await database.transaction((sql) => clock.advance(sql, now));
+  const watch = new MarketWatchService(database, parties, settlement);
   return {
     database,
     asOwner,
@@ -83,6 +88,8 @@ export async function openStreet(households: number, now: string): Promise<Stree
     rewards: new RewardsService(database, ledger, parties, clock),
     awards: new AwardService(database, ledger, parties, settlement, clock),
     efficiency: new EfficiencyService(database, parties, settlement),
+    watch,
+    alarms: new AlarmService(database, watch),
     drop,
   };
 }

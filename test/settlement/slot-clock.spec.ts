@@ -198,6 +198,26 @@ describe('a fault of the moment', () => {
   });
 });
 
+describe('looking back', () => {
+  test('follows the close of a day, once', async () => {
+    const street = await open(NEIGHBORS);
+    await street.advance('23:59');
+    const watched = () =>
+      street.database.query(`SELECT watched_through AS through FROM market_watch`);
+    expect(await watched()).toEqual([]);
+    await street.slots.advance('2026-06-02T00:05:00Z');
+    expect(await watched()).toEqual([{ through: '2026-06-02T00:00:00Z' }]);
+  });
+
+  test('stops nothing when it fails', async () => {
+    const street = await open(NEIGHBORS);
+    await street.asOwner((sql) => sql.query('ALTER TABLE market_watch RENAME TO mislaid'));
+    await readHour(street);
+    await street.advance('10:15');
+    expect(await street.slotStates()).toEqual(['10:00 closed 0']);
+  });
+});
+
 /** Ends the connection that waits for the head's lock, as a restart of the server would. */
 async function cutOffWhoWaits(database: Street['database']): Promise<void> {
   for (;;) {

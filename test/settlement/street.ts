@@ -16,6 +16,7 @@ import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import type { Microgrid } from '../../src/parties/microgrid.js';
 import type { EnrolmentRequest } from '../../src/parties/enrolment.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
+import { MarketWatchService } from '../../src/settlement/market-watch.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { SlotClockService } from '../../src/settlement/slot-clock.service.js';
 import { SlotClosingService } from '../../src/settlement/slot-closing.service.js';
@@ -248,6 +249,7 @@ function instanceOn(database: DatabaseService, dataDir: string) {
     market,
     closing,
   );
+  const watch = new MarketWatchService(database, parties, settlement);
   const slots = new SlotClockService(
     settings,
     database,
@@ -260,6 +262,7 @@ function instanceOn(database: DatabaseService, dataDir: string) {
     log,
     closing,
     correction,
+    watch,
   );
   return {
     clock,

@@ -16,6 +16,7 @@ import { PartiesService } from '../../src/parties/parties.service.js';
 import { PeopleService } from '../../src/parties/people.service.js';
 import { AwardService } from '../../src/rewards/award.service.js';
 import { RewardsService } from '../../src/rewards/rewards.service.js';
+import { MarketWatchService } from '../../src/settlement/market-watch.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { SlotClockService } from '../../src/settlement/slot-clock.service.js';
 import { SlotClosingService } from '../../src/settlement/slot-closing.service.js';
@@ -53,6 +54,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
     market,
     closing,
   );
+  const watch = new MarketWatchService(database, parties, settlement);
   const slots = new SlotClockService(
     settings,
     database,
@@ -65,6 +67,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
     log,
     closing,
     correction,
+    watch,
   );
   const rewards = new RewardsService(database, ledger, parties, clock);
   const awards = new AwardService(database, ledger, parties, settlement, clock);

@@ -177,9 +177,13 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
     async (role) => {
       const page = await open();
       await logIn(page, role);
-      if (role === 'operator') await page.getByTestId('overview').waitFor();
-      else await page.getByTestId('ask-efficiency').click();
+      if (role === 'operator') {
+        await page.getByTestId('overview').waitFor();
+        // An honest street.
+        await page.getByText('Nobody trades in circles').waitFor();
+      }
       if (role === 'regulator') {
+        await page.getByTestId('ask-efficiency').click();
         // Nobody was settled in the month before the demo's first day: the refusal says so.
         await page.getByTestId('refusal').waitFor();
         expect(await page.getByTestId('refusal').getAttribute('data-code')).toBe(

@@ -154,6 +154,17 @@ export interface Rejection {
   lastSeenAt: Instant;
 }
 
+/** A reason to look at somebody's trades or limits, with its evidence in figures. */
+export interface Alarm {
+  alarm: string;
+  kind: string;
+  severity: 'notice' | 'warning' | 'serious';
+  from: Instant;
+  until: Instant;
+  households: string[];
+  reason: string;
+}
+
 export interface WatchedMeter {
   meter: string;
   household: string;

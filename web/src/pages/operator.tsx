@@ -1,8 +1,9 @@
 /** The operator's page: what the microgrid closed, what its meters owe, and what was refused. */
 import type { ReactNode } from 'react';
-import type { ClosedSlot, Microgrid, Page, Rejection, WatchedMeter } from '../answers.js';
+import type { Alarm, ClosedSlot, Microgrid, Page, Rejection, WatchedMeter } from '../answers.js';
 import { formatMoment, formatSpan, formatTime } from '../format.js';
 import type { Live } from '../live.js';
+import { AlarmList } from '../panels/alarm-list.js';
 import { MeterList } from '../panels/meter-list.js';
 import { Skeleton, Trouble } from '../panels/panel.js';
 import { PriceChart } from '../panels/price-chart.js';
@@ -43,6 +44,11 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
     (signal) => api.get<Page<Rejection>>(`${path}/rejections?limit=100`, signal),
     version,
   );
+  const alarms = useResource(
+    `alarms ${path}`,
+    (signal) => api.get<Page<Alarm>>(`${path}/alarms?limit=100`, signal),
+    version,
+  );
   const meters = useResource(
     `meters ${path}`,
     async (signal) => (await api.list<WatchedMeter>(`${path}/meters`, signal)).items,
@@ -63,6 +69,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
         <SlotList slots={slots} microgrid={microgrid} />
         <MeterList meters={meters} microgrid={microgrid} />
         <RejectionList rejections={rejections} />
+        <AlarmList alarms={alarms} microgrid={microgrid} />
       </div>
     </>
   );
