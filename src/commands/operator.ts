@@ -110,4 +110,5 @@ function read(command: Command, args: readonly string[]): Given & { json: boolea
   };
 }
 
-process.exitCode = await main(process.argv.slice(2));
+// A context that could not be made leaves its connections open: nobody else would end the process.
+process.exit(await main(process.argv.slice(2)));
