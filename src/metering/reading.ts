@@ -13,7 +13,10 @@ import type { Instant } from '../units/slot.js';
 
 export type Register = 'import' | 'export';
 
-/** Why a reading does not count. `contradicts` and `falling_register` are kept, but not used. */
+/**
+ * Why a reading does not count. `contradicts` and `falling_register` are kept, but not used. Those
+ * from `not_understood` on are said by profiles.
+ */
 export type RejectionReason =
   | 'retained'
   | 'too_large'
@@ -26,6 +29,19 @@ export type RejectionReason =
   | 'register_missing'
   | 'contradicts'
   | 'falling_register'
+  | 'not_understood'
+  | 'no_value'
+  | 'device_gone'
+  | 'incomplete'
+  | 'corrupt'
+  | 'unit_unknown'
+  | 'bad_time'
+  | 'stale'
+  | 'wrong_meter'
+  | 'not_born'
+  | 'out_of_sequence'
+  | 'bad_signature'
+  | 'replayed'
   | 'refused_by_database';
 
 /** What a meter said at one instant, before it is known what kind of meter it is. */
