@@ -722,6 +722,7 @@ CREATE TABLE standing_order (
   sell_above_micro_per_kwh safe_integer,
   buy_below_micro_per_kwh safe_integer,
   sequence safe_integer NOT NULL,
+  wishes text DEFAULT '[]'::text NOT NULL,
   CONSTRAINT standing_order_pkey PRIMARY KEY (microgrid_id, household_id, valid_from),
   CONSTRAINT standing_order_buy_below_micro_per_kwh_check CHECK (buy_below_micro_per_kwh::bigint >= 0),
   CONSTRAINT standing_order_sell_above_micro_per_kwh_check CHECK (sell_above_micro_per_kwh::bigint >= 0)

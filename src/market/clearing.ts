@@ -6,8 +6,11 @@ import type {
   Tariff,
 } from '../parties/microgrid.js';
 import { callAuction, type LimitOrder } from './call-auction.js';
-import { networkAuction } from './network-auction.js';
+import { networkAuction, type NetworkAuctionInput } from './network-auction.js';
+import { clearWithPreferences, MOST_WISHES_TIMES_SIZE, type WishResult } from './preferences.js';
 import type { PriceInterval } from './pricing.js';
+import type { MetWish } from './trade.js';
+import type { Wish } from './wish-graph.js';
 
 /**
  * One book cleared by the rules of a microgrid: the call auction, in its network where it has one.
@@ -36,6 +39,10 @@ export function clearingRules(
 export interface BookedOrder extends LimitOrder {
   /** The node of the network that its household hangs from. */
   readonly feeder: string | null;
+  /** Of a bid; the premiums are on top of its price. */
+  readonly wishes?: readonly Wish[];
+  /** Of an ask: it meets wishes for solar energy. */
+  readonly solar?: boolean;
 }
 
 /** What one bid takes from one ask. */
@@ -47,10 +54,13 @@ export interface ClearedTrade {
   readonly buyerPrice: number;
   readonly sellerPrice: number;
   readonly congestionPrice: number;
+  readonly wish?: MetWish;
 }
 
 export interface ClearedBook {
   readonly trades: ClearedTrade[];
+  /** What wishes came to; empty where nobody has one that counts. */
+  readonly wishes: WishResult[];
   /** The one price of all trades; null where there is none, or prices differ. */
   readonly price: number | null;
   readonly interval: PriceInterval | null;
@@ -65,7 +75,10 @@ export function clearBook(
   asks: readonly BookedOrder[],
 ): ClearedBook {
   const { network } = rules;
-  if (network !== null) return clearInNetwork(rules, network, bids, asks);
+  const wishing = bids.some(({ wishes }) => wishes !== undefined && wishes.length > 0);
+  if (network !== null || (wishing && rules.pricing === 'clearing')) {
+    return clearInNetwork(rules, network?.nodes ?? [ROOT], bids, asks);
+  }
   const { trades, price, interval, volume } = callAuction({
     bids,
     asks,
@@ -84,15 +97,25 @@ export function clearBook(
       sellerPrice: trade.price,
       congestionPrice: 0,
     })),
+    wishes: [],
     price,
     interval,
     volume,
   };
 }
 
+/** Stands for the wires where they count for nothing. */
+const ROOT = {
+  node: 'root',
+  parent: null,
+  feeMicroPerKwh: 0,
+  capacityUpW: null,
+  capacityDownW: null,
+};
+
 function clearInNetwork(
   rules: ClearingRules,
-  { nodes }: NetworkVersion,
+  nodes: NetworkVersion['nodes'],
   bids: readonly BookedOrder[],
   asks: readonly BookedOrder[],
 ): ClearedBook {
@@ -102,7 +125,7 @@ function clearInNetwork(
     ...order,
     node: order.feeder !== null && known.has(order.feeder) ? order.feeder : root,
   });
-  const { trades, price, interval, volume } = networkAuction({
+  const input = {
     bids: bids.map(placed),
     asks: asks.map(placed),
     network: nodes.map((node) => ({
@@ -114,7 +137,9 @@ function clearInNetwork(
     })),
     kThousandths: rules.kThousandths,
     rationing: rules.rationing,
-  });
+  };
+  if (canMeetWishes(input)) return clearWishes(input);
+  const { trades, price, interval, volume } = networkAuction(input);
   return {
     trades: trades.map(({ bid, ask, quantity, buyerPrice, sellerPrice, feePerUnit }) => ({
       bid: bid as typeof bid & BookedOrder,
@@ -124,11 +149,48 @@ function clearInNetwork(
       sellerPrice,
       congestionPrice: buyerPrice - sellerPrice - feePerUnit,
     })),
+    wishes: [],
     price,
     interval,
     volume,
   };
 }
+
+/** Whether anybody has a wish; a book with more of them than can be cleared in time is cleared without. */
+function canMeetWishes({ bids, asks, network }: PlacedBook): boolean {
+  const count = bids.reduce((sum, { wishes = [] }) => sum + wishes.length, 0);
+  return (
+    count > 0 && count * (bids.length + asks.length + network.length) <= MOST_WISHES_TIMES_SIZE
+  );
+}
+
+function clearWishes(input: PlacedBook): ClearedBook {
+  const { trades, wishes } = clearWithPreferences(input);
+  const prices = new Set(trades.map(({ sellerPrice }) => sellerPrice));
+  return {
+    trades: trades.map(({ bid, ask, quantity, buyerPrice, sellerPrice, feePerUnit, ...met }) => ({
+      bid: bid as typeof bid & BookedOrder,
+      ask: ask as typeof ask & BookedOrder,
+      quantity,
+      buyerPrice,
+      sellerPrice,
+      congestionPrice: buyerPrice - sellerPrice - feePerUnit,
+      ...(met.wish === null
+        ? {}
+        : { wish: { kind: met.wish.kind, extraMicroPerKwh: met.extraPerUnit } }),
+    })),
+    wishes,
+    price: prices.size === 1 ? [...prices][0]! : null,
+    interval: null,
+    volume: trades.reduce((sum, { quantity }) => sum + quantity, 0),
+  };
+}
+
+/** A book whose orders stand at nodes. */
+type PlacedBook = Omit<NetworkAuctionInput, 'bids' | 'asks'> & {
+  readonly bids: readonly (BookedOrder & { readonly node: string })[];
+  readonly asks: readonly (BookedOrder & { readonly node: string })[];
+};
 
 /** What a wire of this power carries in one slot, in whole Wh. */
 function slotWh(watts: number | null, slotMinutes: number): number | null {

@@ -9,7 +9,20 @@ import type { Tariff } from '../parties/microgrid.js';
 export interface StandingLimits {
   readonly sellAbove: number | null;
   readonly buyBelow: number | null;
+  readonly wishes?: StandingWish[];
 }
+
+/**
+ * Energy that a household would rather buy: of one neighbor, from behind its own feeder, or clean; and
+ * what it pays for it per kWh beyond its limit, at most up to the retail tariff.
+ */
+export type StandingWish =
+  | {
+      readonly kind: 'neighbor';
+      readonly household: string;
+      readonly premiumMicroPerKwh: number;
+    }
+  | { readonly kind: 'feeder' | 'solar'; readonly premiumMicroPerKwh: number };
 
 /** What an ask takes at least, or null where it asks for more than the retail tariff. */
 export function askWithin(tariff: Tariff, sellAbove: number | null): number | null {
@@ -24,4 +37,9 @@ export function askWithin(tariff: Tariff, sellAbove: number | null): number | nu
 export function bidWithin(tariff: Tariff, buyBelow: number | null): number | null {
   const limit = buyBelow ?? tariff.retailMicroPerKwh;
   return limit < tariff.feedInMicroPerKwh ? null : Math.min(limit, tariff.retailMicroPerKwh);
+}
+
+/** Of a premium, what counts: limit and premium together are never more than the retail tariff. */
+export function premiumWithin(tariff: Tariff, limit: number, premiumMicroPerKwh: number): number {
+  return Math.max(Math.min(premiumMicroPerKwh, tariff.retailMicroPerKwh - limit), 0);
 }

@@ -6,6 +6,7 @@ import { costMicro } from '../units/money.js';
 import type { Instant } from '../units/slot.js';
 import { tradeCostMicro, type ClearedGate } from './gate-clearing.js';
 import type { OrderRequest } from './order.js';
+import type { StandingWish } from './limits.js';
 import { numberTrades, type MatchedTrade, type Trade } from './trade.js';
 
 /** What the market writes into the journal, and the money that it holds in wallets meanwhile. */
@@ -110,6 +111,7 @@ export function limitsRecord(
     validFrom: Instant;
     sellAboveMicroPerKwh: number | null;
     buyBelowMicroPerKwh: number | null;
+    wishes?: StandingWish[];
   },
   sequence: number,
   at: Instant,
@@ -126,9 +128,15 @@ export function limitsRecord(
       validFrom: limits.validFrom,
       sellAboveMicroPerKwh: limits.sellAboveMicroPerKwh,
       buyBelowMicroPerKwh: limits.buyBelowMicroPerKwh,
+      ...wishFacts(limits.wishes ?? []),
     },
     transfers: [],
   };
+}
+
+/** Only where there are any: most households take what comes. */
+export function wishFacts(wishes: StandingWish[]): { wishes?: StandingWish[] } {
+  return wishes.length === 0 ? {} : { wishes };
 }
 
 function orderRecord(

@@ -14,6 +14,7 @@ import type { Instant } from '../units/slot.js';
 import { MarketService, type Limits } from './market.service.js';
 import { OrderService, type PriceLevel } from './order.service.js';
 import { firstOpenSlot } from './order.js';
+import type { StandingWish } from './limits.js';
 
 const limitPrice = z
   .int('must be a whole number of micro-units per kWh')
@@ -21,10 +22,24 @@ const limitPrice = z
   .max(1_000_000_000)
   .nullable()
   .default(null);
+const premiumMicroPerKwh = z
+  .int('must be a whole number of micro-units per kWh')
+  .min(1)
+  .max(1_000_000_000);
+const WISH = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('neighbor'),
+    alias: z.string().min(1).max(100),
+    premiumMicroPerKwh,
+  }),
+  z.strictObject({ kind: z.enum(['feeder', 'solar']), premiumMicroPerKwh }),
+]);
+
 // Strict: a misspelt limit would otherwise be taken for one that is given up.
 const LIMITS = z.strictObject({
   sellAboveMicroPerKwh: limitPrice,
   buyBelowMicroPerKwh: limitPrice,
+  wishes: z.array(WISH).max(8, 'at most eight').default([]),
 });
 
 const BOOK = z.object({ slot: instant.optional() });
@@ -35,6 +50,9 @@ interface OrderBook {
   bids: PriceLevel[];
   asks: PriceLevel[];
 }
+
+/** As a household reads its limits: a neighbor by the name it goes by. */
+type NamedLimits = z.infer<typeof LIMITS> & { validFrom: Instant };
 
 interface TapeItem {
   sequence: number;
@@ -87,20 +105,63 @@ export class MarketController {
 
   @Get('households/:household/limits')
   @Allow('household.read')
-  @ApiOperation({ summary: 'The limits a household set last; null is the tariff' })
-  async limits(@Param('household') id: string): Promise<Limits> {
-    return this.market.limits(this.database, await this.householdOf(id));
+  @ApiOperation({ summary: 'The limits and wishes a household set last; null is the tariff' })
+  async limits(@Param('household') id: string): Promise<NamedLimits> {
+    const household = await this.householdOf(id);
+    return this.named(household, await this.market.limits(this.database, household));
   }
 
   @Put('households/:household/limits')
   @Allow('household.write')
-  @ApiOperation({ summary: 'Set the least to sell for and the most to pay, from the next slot on' })
+  @ApiOperation({
+    summary:
+      'Set the least to sell for, the most to pay, and what to prefer, from the next slot on',
+  })
   @ApiBody(bodyOf(LIMITS))
-  async setLimits(@Param('household') id: string, @Body() body: unknown): Promise<Limits> {
-    const limits = parse(LIMITS, body);
+  async setLimits(@Param('household') id: string, @Body() body: unknown): Promise<NamedLimits> {
+    const { wishes: named, ...prices } = parse(LIMITS, body);
     const household = await this.householdOf(id);
     const microgrid = await this.microgridOf(household.microgridId);
-    return this.market.setLimits(microgrid, household, limits);
+    if (named.length > 0 && !countsWishes(microgrid)) {
+      const detail = 'Wishes count where trades are made of what was metered, at clearing prices.';
+      throw new Problem(HttpStatus.UNPROCESSABLE_ENTITY, 'wishes_do_not_count', detail);
+    }
+    const wishes = await this.known(household, named);
+    return this.named(
+      household,
+      await this.market.setLimits(microgrid, household, { ...prices, wishes }),
+    );
+  }
+
+  /** The wishes with their neighbors' ids. @throws Problem for a name nobody has */
+  private async known(
+    { microgridId, householdId }: Household,
+    wishes: z.infer<typeof LIMITS>['wishes'],
+  ): Promise<StandingWish[]> {
+    const aliases = wishes.flatMap((wish) => (wish.kind === 'neighbor' ? [wish.alias] : []));
+    const neighbors = await this.parties.neighbors(this.database, microgridId, { aliases });
+    return wishes.map((wish) => {
+      if (wish.kind !== 'neighbor') return wish;
+      const neighbor = neighbors.find(({ alias }) => alias === wish.alias);
+      if (!neighbor || neighbor.householdId === householdId) {
+        const detail = `There is no neighbor by the name "${wish.alias}".`;
+        throw new Problem(HttpStatus.UNPROCESSABLE_ENTITY, 'unknown_neighbor', detail);
+      }
+      const { premiumMicroPerKwh } = wish;
+      return { kind: 'neighbor', household: neighbor.householdId, premiumMicroPerKwh };
+    });
+  }
+
+  private async named({ microgridId }: Household, limits: Limits): Promise<NamedLimits> {
+    const ids = limits.wishes.flatMap((wish) => (wish.kind === 'neighbor' ? [wish.household] : []));
+    const neighbors = await this.parties.neighbors(this.database, microgridId, { ids });
+    const aliasOf = new Map(neighbors.map(({ householdId, alias }) => [householdId, alias]));
+    const wishes = limits.wishes.map((wish) => {
+      if (wish.kind !== 'neighbor') return wish;
+      const { kind, household, premiumMicroPerKwh } = wish;
+      return { kind, alias: aliasOf.get(household) ?? household, premiumMicroPerKwh };
+    });
+    return { ...limits, wishes };
   }
 
   private async microgridOf(id: string): Promise<Microgrid> {
@@ -114,6 +175,10 @@ export class MarketController {
     if (!household) throw unknown('household', id);
     return household;
   }
+}
+
+function countsWishes({ mechanism, pricing }: Microgrid): boolean {
+  return mechanism === 'metered' && pricing === 'clearing';
 }
 
 function unknown(what: 'microgrid' | 'household', id: string): Problem {

@@ -5,11 +5,12 @@ import { LedgerService } from '../ledger/ledger.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
+import { canonicalJson } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
 import { formatInstant, parseInstant, slotStartOf, type Instant } from '../units/slot.js';
 import { clearingRules } from './clearing.js';
 import { clearOrders } from './gate-clearing.js';
-import type { StandingLimits } from './limits.js';
+import type { StandingLimits, StandingWish } from './limits.js';
 import { gateRecord, limitsRecord, type GatedOrder, type HeldOrder } from './market-records.js';
 import * as store from './market.store.js';
 import type { SavedTrade, Trade } from './trade.js';
@@ -25,6 +26,7 @@ export interface GateResult {
 export interface Limits {
   readonly sellAboveMicroPerKwh: number | null;
   readonly buyBelowMicroPerKwh: number | null;
+  readonly wishes: StandingWish[];
   /** The slot from which they count. */
   readonly validFrom: Instant;
 }
@@ -137,6 +139,7 @@ export class MarketService {
       row ?? {
         sellAboveMicroPerKwh: null,
         buyBelowMicroPerKwh: null,
+        wishes: [],
         validFrom: household.activeFrom,
       }
     );
@@ -146,14 +149,16 @@ export class MarketService {
   async setLimits(
     microgrid: Microgrid,
     household: Household,
-    limits: Omit<Limits, 'validFrom'>,
+    { wishes = [], ...prices }: Omit<Limits, 'validFrom' | 'wishes'> & { wishes?: StandingWish[] },
   ): Promise<Limits> {
+    const limits = { ...prices, wishes };
     return this.database.transaction(async (sql) => {
       const head = await this.ledger.lock(sql, microgrid.microgridId);
       const current = await this.limits(sql, household);
       if (
         current.sellAboveMicroPerKwh === limits.sellAboveMicroPerKwh &&
-        current.buyBelowMicroPerKwh === limits.buyBelowMicroPerKwh
+        current.buyBelowMicroPerKwh === limits.buyBelowMicroPerKwh &&
+        canonicalJson(current.wishes) === canonicalJson(limits.wishes)
       ) {
         return current;
       }
@@ -168,6 +173,7 @@ export class MarketService {
         validFrom,
         limits.sellAboveMicroPerKwh,
         limits.buyBelowMicroPerKwh,
+        canonicalJson(limits.wishes),
         sequence,
       ]);
       return { ...limits, validFrom };

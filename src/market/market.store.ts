@@ -122,24 +122,26 @@ export const TAPE = `
 
 export const STANDING_ORDERS = `
   SELECT DISTINCT ON (household_id) household_id AS "householdId",
-    sell_above_micro_per_kwh AS "sellAbove", buy_below_micro_per_kwh AS "buyBelow"
+    sell_above_micro_per_kwh AS "sellAbove", buy_below_micro_per_kwh AS "buyBelow",
+    wishes::jsonb AS wishes
   FROM standing_order WHERE microgrid_id = $1 AND valid_from <= $2
   ORDER BY household_id, valid_from DESC`;
 
 export const LATEST_LIMITS = `
   SELECT valid_from AS "validFrom", sell_above_micro_per_kwh AS "sellAboveMicroPerKwh",
-    buy_below_micro_per_kwh AS "buyBelowMicroPerKwh"
+    buy_below_micro_per_kwh AS "buyBelowMicroPerKwh", wishes::jsonb AS wishes
   FROM standing_order WHERE microgrid_id = $1 AND household_id = $2
   ORDER BY valid_from DESC LIMIT 1`;
 
 /** A second change within one slot replaces the first, which never came to count. */
 export const SET_LIMITS = `
   INSERT INTO standing_order (microgrid_id, household_id, valid_from, sell_above_micro_per_kwh,
-    buy_below_micro_per_kwh, sequence)
-  VALUES ($1, $2, $3, $4, $5, $6)
+    buy_below_micro_per_kwh, wishes, sequence)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
   ON CONFLICT (microgrid_id, household_id, valid_from) DO UPDATE SET
     sell_above_micro_per_kwh = excluded.sell_above_micro_per_kwh,
-    buy_below_micro_per_kwh = excluded.buy_below_micro_per_kwh, sequence = excluded.sequence`;
+    buy_below_micro_per_kwh = excluded.buy_below_micro_per_kwh, wishes = excluded.wishes,
+    sequence = excluded.sequence`;
 
 export const EARLIEST_OPEN_SLOT = `
   SELECT min(slot_start) AS "slotStart" FROM market_order

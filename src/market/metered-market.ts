@@ -1,9 +1,11 @@
 import type { Tariff } from '../parties/microgrid.js';
 import { affordableWh } from '../units/money.js';
 import { clearBook, type BookedOrder, type ClearingRules } from './clearing.js';
-import { askWithin, bidWithin } from './limits.js';
+import { askWithin, bidWithin, premiumWithin, type StandingWish } from './limits.js';
+import type { WishResult } from './preferences.js';
 import type { PriceInterval } from './pricing.js';
 import type { MatchedTrade } from './trade.js';
+import type { Wish } from './wish-graph.js';
 
 /**
  * The `metered` mechanism: at slot close the standing orders of all households meet with the energy
@@ -15,12 +17,15 @@ export interface MeteredHousehold {
   readonly feeder: string | null;
   /** What is left of its production after its own uses. */
   readonly toSellWh: number;
+  /** All of it was made by the sun, whether it was stored between or not. */
+  readonly sellsClean?: boolean;
   /** What its uses still lack; a household that sells buys nothing. */
   readonly toBuyWh: number;
   /** The least it sells for; null is the feed-in tariff. */
   readonly sellAboveMicroPerKwh: number | null;
   /** The most it pays, grid fee included; null is the retail tariff. */
   readonly buyBelowMicroPerKwh: number | null;
+  readonly wishes?: readonly StandingWish[];
   /** What its wallet covers. */
   readonly availableMicro: number;
 }
@@ -39,6 +44,7 @@ export interface MeteredMarketResult {
   readonly trades: MatchedTrade[];
   /** Households that could have bought more if their wallet covered it, by id. */
   readonly walletLimited: string[];
+  readonly wishes: WishResult[];
 }
 
 /**
@@ -57,12 +63,15 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
     const limit = bidWithin(tariff, household.buyBelowMicroPerKwh);
     if (household.toBuyWh === 0 || limit === null) continue;
     const price = limit - tariff.gridFeeMicroPerKwh;
-    const quantity = coveredWh(household, limit, asks.length);
+    const wishes = wishesOf(household, limit, input);
+    const most = limit + Math.max(0, ...wishes.map(({ premium }) => premium));
+    // From one seller it may buy what meets a wish and what does not.
+    const quantity = coveredWh(household, most, asks.length * (1 + wishes.length));
     if (quantity < household.toBuyWh && price >= lowestAsk) {
       walletLimited.push(household.householdId);
     }
     const { householdId: id, feeder } = household;
-    bids.push({ id, trader: id, feeder, price, quantity });
+    bids.push({ id, trader: id, feeder, price, quantity, wishes });
   }
   const cleared = clearBook(input.rules, tariff, bids, asks);
   const trades = cleared.trades.map((trade) => ({
@@ -75,6 +84,7 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
     sellerPriceMicroPerKwh: trade.sellerPrice,
     congestionMicroPerKwh: trade.congestionPrice,
     firm: false,
+    ...(trade.wish === undefined ? {} : { wish: trade.wish }),
   }));
   return {
     price: cleared.price,
@@ -82,17 +92,35 @@ export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
     tradedWh: cleared.volume,
     trades,
     walletLimited: walletLimited.sort(),
+    wishes: cleared.wishes,
   };
 }
 
+/** The wishes of a buyer that can be met in this slot, each with what counts of its premium. */
+function wishesOf(
+  { wishes = [], feeder }: MeteredHousehold,
+  limit: number,
+  { tariff, rules }: MeteredMarketInput,
+): Wish[] {
+  return wishes.flatMap((wish): Wish[] => {
+    const premium = premiumWithin(tariff, limit, wish.premiumMicroPerKwh);
+    if (premium === 0) return [];
+    if (wish.kind === 'solar') return [{ kind: 'solar', premium }];
+    if (wish.kind === 'neighbor') return [{ kind: 'neighbor', trader: wish.household, premium }];
+    const known = rules.network?.nodes.some(({ node }) => node === feeder) ?? false;
+    return feeder !== null && known ? [{ kind: 'feeder', node: feeder, premium }] : [];
+  });
+}
+
 function asksOf({ households, tariff }: MeteredMarketInput): BookedOrder[] {
-  return households.flatMap(({ householdId, feeder, toSellWh, toBuyWh, ...limits }) => {
+  return households.flatMap(({ householdId, feeder, toSellWh, toBuyWh, sellsClean, ...limits }) => {
     if (toSellWh > 0 && toBuyWh > 0) {
       throw new RangeError(`household ${householdId} has energy to sell and to buy in one slot`);
     }
     const price = askWithin(tariff, limits.sellAboveMicroPerKwh);
     if (toSellWh === 0 || price === null) return [];
-    return [{ id: householdId, trader: householdId, feeder, price, quantity: toSellWh }];
+    const solar = sellsClean === true;
+    return [{ id: householdId, trader: householdId, feeder, price, quantity: toSellWh, solar }];
   });
 }
 

@@ -82,6 +82,7 @@ export function meteredSharing(input: MeteredSharingInput): MeteredMarketResult 
     walletLimited: households.flatMap(({ householdId }, at) =>
       covered[at]! < wanted[at]! ? [householdId] : [],
     ),
+    wishes: [],
   };
 }
 

@@ -17,7 +17,16 @@ export interface MatchedTrade {
   readonly congestionMicroPerKwh: number;
   /** Firm trades settle in full, the others exactly the energy that was delivered. */
   readonly firm: boolean;
+  /** The buyer's wish that it meets; absent for none. */
+  readonly wish?: MetWish;
 }
+
+/** A wish that a trade meets. */
+export type MetWish = {
+  readonly kind: 'neighbor' | 'feeder' | 'solar';
+  /** Of the buyer's price, what is beyond that of other energy. */
+  readonly extraMicroPerKwh: number;
+};
 
 export interface Trade extends MatchedTrade {
   /** From 1, in the order in which trades are claimed and settled. */

@@ -64,6 +64,15 @@ export class PartiesService {
     return row ?? null;
   }
 
+  /** Those of a microgrid that have one of these names or ids; others are absent. */
+  async neighbors(
+    sql: Sql,
+    microgridId: string,
+    named: { readonly aliases?: readonly string[]; readonly ids?: readonly string[] },
+  ): Promise<Pick<Household, 'householdId' | 'alias'>[]> {
+    return sql.query(store.NEIGHBORS, [microgridId, named.aliases ?? [], named.ids ?? []]);
+  }
+
   /** Households of a microgrid, moved out or not, ordered by id, after `after`. */
   async householdsAfter(
     sql: Sql,

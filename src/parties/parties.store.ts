@@ -36,6 +36,10 @@ SELECT ${HOUSEHOLD_COLUMNS} FROM household WHERE household_id = $1
     WHERE erasure.microgrid_id = household.microgrid_id
       AND erasure.household_id = household.household_id)`;
 
+export const NEIGHBORS = `
+SELECT household_id AS "householdId", alias FROM household
+WHERE microgrid_id = $1 AND (alias = ANY ($2::text[]) OR household_id = ANY ($3::text[]))`;
+
 export const HOUSEHOLDS_IN_SLOT = `
 SELECT ${HOUSEHOLD_COLUMNS} FROM household
 WHERE microgrid_id = $1 AND active_from <= $2 AND (active_until IS NULL OR active_until > $2)

@@ -1,4 +1,5 @@
 import type { ClearingRules } from '../market/clearing.js';
+import type { StandingWish } from '../market/limits.js';
 import { meteredMarket } from '../market/metered-market.js';
 import { meteredSharing, type SharingRules } from '../market/metered-sharing.js';
 import { numberTrades, type Trade } from '../market/trade.js';
@@ -49,7 +50,12 @@ export interface SlotHousehold {
   share: { parts: number; rank: number };
   energy: SlotEnergy & { unexplainedWh: number; quality: MeasurementQuality };
   /** The standing order; null is the tariff. */
-  limits: { sellAboveMicroPerKwh: number | null; buyBelowMicroPerKwh: number | null };
+  limits: {
+    sellAboveMicroPerKwh: number | null;
+    buyBelowMicroPerKwh: number | null;
+    /** Absent where there are none. */
+    wishes?: StandingWish[];
+  };
   /** What the wallet covers at close. */
   availableMicro: number;
   usableWh: number;
@@ -176,6 +182,7 @@ function makeMarket({ terms, households }: SlotInput, claims: Map<string, Househ
     feeder,
     share,
     toSellWh: sumWh(claims.get(householdId)!.toSell),
+    sellsClean: claims.get(householdId)!.toSell.every(({ origin }) => isClean(origin)),
     toBuyWh: claims.get(householdId)!.toBuyWh,
     ...limits,
     availableMicro,

@@ -12,7 +12,7 @@ import type { RecordDraft } from '../ledger/record.js';
 import { tallySince } from '../ledger/tally.service.js';
 import { clearingRules } from '../market/clearing.js';
 import { sharingRules } from '../market/metered-sharing.js';
-import { walletTerms } from '../market/market-records.js';
+import { walletTerms, wishFacts } from '../market/market-records.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
 import { MeteringService } from '../metering/metering.service.js';
@@ -176,6 +176,7 @@ export class SlotClosingService {
       limits: {
         sellAboveMicroPerKwh: limits.get(householdId)?.sellAbove ?? null,
         buyBelowMicroPerKwh: limits.get(householdId)?.buyBelow ?? null,
+        ...wishFacts(limits.get(householdId)?.wishes ?? []),
       },
       availableMicro: slot.availableMicro.get(householdId) ?? 0,
       usableWh: usableWh.get(householdId) ?? 0,

@@ -178,6 +178,7 @@ export function tradeFacts(terms: SlotTerms, trade: SettledTrade): JsonObject {
     firm: trade.firm,
     hold: trade.holdId,
     ...congestionFacts(trade),
+    ...(trade.wish === undefined ? {} : { wish: trade.wish }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { walletOf, type AccountTerms } from '../ledger/accounts.js';
 import { erasureDraft, type ErasureFacts } from '../ledger/erasure.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
+import type { StandingWish } from '../market/limits.js';
 import { limitsRecord } from '../market/market-records.js';
 import { fundTerms } from '../rewards/reward-records.js';
 import type { JsonObject } from '../units/canonical-json.js';
@@ -141,6 +142,7 @@ function limitsDraft({ facts, sequence, at }: RecordBody): RecordDraft {
     validFrom: string;
     sellAboveMicroPerKwh: number | null;
     buyBelowMicroPerKwh: number | null;
+    wishes?: StandingWish[];
   };
   return limitsRecord(household, limits, sequence, at);
 }

@@ -1,10 +1,12 @@
 import type { ErasureFacts } from '../ledger/erasure.js';
 import type { RecordBody } from '../ledger/record.js';
+import type { StandingWish } from '../market/limits.js';
+import { wishFacts } from '../market/market-records.js';
 import { registersFor, type Register } from '../metering/reading.js';
 import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
 import { networkIn } from '../parties/network.js';
 import { tariffIn } from '../parties/tariff.js';
-import type { JsonObject } from '../units/canonical-json.js';
+import { canonicalJson, type JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import type { Row } from './finding.js';
 
@@ -42,6 +44,7 @@ interface StandingLimits {
   validFrom: Instant;
   sellAboveMicroPerKwh: number | null;
   buyBelowMicroPerKwh: number | null;
+  wishes?: StandingWish[];
   sequence: number;
 }
 
@@ -147,8 +150,8 @@ export class Members {
     const held = this.limits
       .get(household)
       ?.findLast(({ validFrom }) => parseInstant(validFrom) <= parseInstant(slot));
-    const { sellAboveMicroPerKwh = null, buyBelowMicroPerKwh = null } = held ?? {};
-    return { buyBelowMicroPerKwh, sellAboveMicroPerKwh };
+    const { sellAboveMicroPerKwh = null, buyBelowMicroPerKwh = null, wishes = [] } = held ?? {};
+    return { buyBelowMicroPerKwh, sellAboveMicroPerKwh, ...wishFacts(wishes) };
   }
 
   microgridRows(): Row[] {
@@ -238,6 +241,7 @@ export class Members {
         valid_from: limits.validFrom,
         sell_above_micro_per_kwh: limits.sellAboveMicroPerKwh,
         buy_below_micro_per_kwh: limits.buyBelowMicroPerKwh,
+        wishes: canonicalJson(limits.wishes ?? []),
         sequence: limits.sequence,
       })),
     );
@@ -299,8 +303,8 @@ export class Members {
     const held = (this.limits.get(household) ?? []).filter(
       ({ validFrom }) => validFrom !== limits.validFrom,
     );
-    const { validFrom, sellAboveMicroPerKwh, buyBelowMicroPerKwh, sequence } = limits;
-    held.push({ validFrom, sellAboveMicroPerKwh, buyBelowMicroPerKwh, sequence });
+    const { validFrom, sellAboveMicroPerKwh, buyBelowMicroPerKwh, wishes = [], sequence } = limits;
+    held.push({ validFrom, sellAboveMicroPerKwh, buyBelowMicroPerKwh, wishes, sequence });
     held.sort((a, b) => parseInstant(a.validFrom) - parseInstant(b.validFrom));
     this.limits.set(household, held);
   }

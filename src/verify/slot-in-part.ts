@@ -1,5 +1,5 @@
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
-import { numberTrades, type Trade } from '../market/trade.js';
+import { numberTrades, type MetWish, type Trade } from '../market/trade.js';
 import {
   LOT_SOURCES,
   sumWh,
@@ -37,6 +37,7 @@ type RecordedTrade = JsonObject & {
   sellerPriceMicroPerKwh: number;
   congestionMicroPerKwh?: number;
   firm: boolean;
+  wish?: MetWish;
   claimed: Portion[];
 };
 
@@ -135,6 +136,7 @@ function tradesMade({ terms }: SlotInput, recorded: readonly RecordedTrade[]): T
     sellerPriceMicroPerKwh: trade.sellerPriceMicroPerKwh,
     congestionMicroPerKwh: trade.congestionMicroPerKwh ?? 0,
     firm: trade.firm,
+    ...(trade.wish === undefined ? {} : { wish: trade.wish }),
   }));
   return numberTrades(terms.microgridId, terms.slot, made);
 }

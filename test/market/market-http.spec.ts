@@ -152,13 +152,20 @@ describe('the market over HTTP', () => {
     const path = '/households/A/limits';
     const none = { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null };
     expect((await call('A', 'GET', path)).body).toMatchObject(none);
-    const set = { sellAboveMicroPerKwh: 90_000, buyBelowMicroPerKwh: null };
+    const set = { sellAboveMicroPerKwh: 90_000, buyBelowMicroPerKwh: null, wishes: [] };
     const answer = { status: 200, body: { ...set, validFrom: '2026-06-01T10:15:00Z' } };
     expect(await call('A', 'PUT', path, set)).toEqual(answer);
     expect(await call('A', 'GET', path)).toEqual(answer);
     expect((await call('A', 'PUT', path, { sellAbove: 1 })).status).toBe(400);
     expect((await call('A', 'PUT', path, { ...set, sellAboveMicroPerKwh: -1 })).status).toBe(400);
     expect((await call('B', 'PUT', path, set)).status).toBe(403);
+    const wishes = [{ kind: 'solar', premiumMicroPerKwh: 10_000 }];
+    expect(await call('A', 'PUT', path, { ...set, wishes })).toMatchObject({
+      status: 422,
+      body: { code: 'wishes_do_not_count' },
+    });
+    const free = [{ kind: 'solar', premiumMicroPerKwh: 0 }];
+    expect((await call('A', 'PUT', path, { ...set, wishes: free })).status).toBe(400);
   });
 
   test('the tape has neither names nor numbers of trades', async () => {

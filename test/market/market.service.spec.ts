@@ -291,7 +291,7 @@ describe('standing orders', () => {
       mechanism: 'metered',
     });
     const a = await householdOf('A');
-    const none = { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null };
+    const none = { sellAboveMicroPerKwh: null, buyBelowMicroPerKwh: null, wishes: [] };
     expect(await market.limits(database, a)).toEqual({ ...none, validFrom: a.activeFrom });
     await clock.advance(database, '2026-06-01T10:05:00Z');
     await market.setLimits(microgrid, a, { ...none, sellAboveMicroPerKwh: 90_000 });
@@ -303,17 +303,26 @@ describe('standing orders', () => {
     );
     expect(await ledger.head(database, 'street')).toBe(head);
     await clock.advance(database, '2026-06-01T10:15:00Z');
-    await market.setLimits(microgrid, a, { ...none, buyBelowMicroPerKwh: 200_000 });
+    const wishes = [{ kind: 'solar' as const, premiumMicroPerKwh: 20_000 }];
+    await market.setLimits(microgrid, a, { ...none, buyBelowMicroPerKwh: 200_000, wishes });
     const at = async (slot: Instant) =>
       Object.fromEntries(await market.standingOrders(database, 'street', slot));
     expect(await at('2026-06-01T10:00:00Z')).toEqual({});
-    expect(await at('2026-06-01T10:15:00Z')).toEqual({ A: { sellAbove: 80_000, buyBelow: null } });
-    expect(await at('2026-06-01T10:30:00Z')).toEqual({ A: { sellAbove: null, buyBelow: 200_000 } });
+    expect(await at('2026-06-01T10:15:00Z')).toEqual({
+      A: { sellAbove: 80_000, buyBelow: null, wishes: [] },
+    });
+    expect(await at('2026-06-01T10:30:00Z')).toEqual({
+      A: { sellAbove: null, buyBelow: 200_000, wishes },
+    });
     const records = await ledger.records(database, 'street', { since: 0, limit: 10 });
     expect(records.map(({ facts }) => facts)).toEqual([
       expect.objectContaining({ action: 'limits', household: 'A', sellAboveMicroPerKwh: 90_000 }),
       expect.objectContaining({ validFrom: '2026-06-01T10:15:00Z', sellAboveMicroPerKwh: 80_000 }),
-      expect.objectContaining({ validFrom: '2026-06-01T10:30:00Z', buyBelowMicroPerKwh: 200_000 }),
+      expect.objectContaining({
+        validFrom: '2026-06-01T10:30:00Z',
+        buyBelowMicroPerKwh: 200_000,
+        wishes,
+      }),
     ]);
   });
 });

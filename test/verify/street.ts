@@ -1,3 +1,4 @@
+import type { StandingWish } from '../../src/market/limits.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { formatInstant, parseInstant } from '../../src/units/slot.js';
 import { Meters } from './meters.js';
@@ -34,7 +35,10 @@ const SLOTS: Slot[] = [
     net: { bert: 300.4, cleo: -120, dora: 150, emil: 80, fred: 60, gerd: 90 },
     after: async (rooms) => {
       await setLimits(rooms, 'bert', 60_000, 260_000);
-      await setLimits(rooms, 'bert', 70_000, 250_000);
+      await setLimits(rooms, 'bert', 70_000, 250_000, [
+        { kind: 'solar', premiumMicroPerKwh: 20_000 },
+        { kind: 'neighbor', household: 'cleo', premiumMicroPerKwh: 30_000 },
+      ]);
       await pay(rooms, 'bert', 'deposit', 2_000_000, 'first');
       await rooms.rewards.join('bert', 'green', 'tenant-bert');
       await rooms.rewards.join('gerd', 'green', 'tenant-gerd');
@@ -319,10 +323,15 @@ async function setLimits(
   id: string,
   sellAboveMicroPerKwh: number | null,
   buyBelowMicroPerKwh: number | null,
+  wishes: StandingWish[] = [],
 ): Promise<void> {
   const household = (await parties.householdOf(database, id))!;
   const microgrid = (await parties.microgrid(database, STREET))!;
-  await market.setLimits(microgrid, household, { sellAboveMicroPerKwh, buyBelowMicroPerKwh });
+  await market.setLimits(microgrid, household, {
+    sellAboveMicroPerKwh,
+    buyBelowMicroPerKwh,
+    wishes,
+  });
 }
 
 async function pay(

@@ -120,6 +120,20 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
     await page.reload();
     await page.getByTestId('live-power').waitFor();
     await expect(sellAbove.inputValue()).resolves.toBe('0.11');
+    const premium = page.locator('[name=premium]');
+    await premium.fill('0.02');
+    await page.getByLabel('I would rather buy').selectOption('neighbor');
+    await page.getByLabel('called').fill('Nobody Known');
+    await page.getByRole('button', { name: 'Add wish' }).click();
+    await expectText(page, 'wishes-said', /Not saved.*Nobody Known/);
+    await page.getByLabel('I would rather buy').selectOption('solar');
+    await page.getByRole('button', { name: 'Add wish' }).click();
+    await expectText(page, 'wishes-list', /Clean energy, up to .*0\.02/);
+    await page.reload();
+    await expectText(page, 'wishes-list', /Clean energy/);
+    await expect(sellAbove.inputValue()).resolves.toBe('0.11');
+    await page.getByRole('button', { name: 'Give up: Clean energy' }).click();
+    await expectText(page, 'no-wishes', /none/);
     await page.context().close();
   }, 60_000);
 

@@ -126,8 +126,14 @@ export interface Balances {
 export interface Limits {
   sellAboveMicroPerKwh: Limit;
   buyBelowMicroPerKwh: Limit;
+  wishes: Wish[];
   validFrom: Instant | null;
 }
+
+/** What a household would rather buy, and what it pays more for it at most. */
+export type Wish =
+  | { kind: 'neighbor'; alias: string; premiumMicroPerKwh: number }
+  | { kind: 'feeder' | 'solar'; premiumMicroPerKwh: number };
 
 /** How a household lets its autopilot quote. */
 export interface StrategyChoice {

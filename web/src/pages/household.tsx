@@ -36,6 +36,7 @@ import { PriceChart } from '../panels/price-chart.js';
 import { SettlementList } from '../panels/settlement-list.js';
 import { SlotClock } from '../panels/slot-clock.js';
 import { TradeTape } from '../panels/trade-tape.js';
+import { WishesPanel } from '../panels/wishes-panel.js';
 import { powerOf } from '../power.js';
 import { tradesAhead } from '../strategies.js';
 import { mapResource, useResource, type Resource } from '../resource.js';
@@ -132,14 +133,19 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
   const last = slots.data?.findLast((slot) => slot.clearingPriceMicroPerKwh !== null);
   const price = last?.clearingPriceMicroPerKwh ?? null;
 
-  const save = async (sell: Limit, buy: Limit): Promise<Limits> => {
+  // Limits and wishes are one answer: what is not changed is sent back as it is.
+  const saveLimits = async (changed: Partial<Limits>): Promise<Limits> => {
+    const { sellAboveMicroPerKwh, buyBelowMicroPerKwh, wishes } = { ...limits.data, ...changed };
     const saved = await api.put<Limits>(`${path}/limits`, {
-      sellAboveMicroPerKwh: sell,
-      buyBelowMicroPerKwh: buy,
+      sellAboveMicroPerKwh,
+      buyBelowMicroPerKwh,
+      wishes,
     });
     limits.reload();
     return saved;
   };
+  const save = (sell: Limit, buy: Limit): Promise<Limits> =>
+    saveLimits({ sellAboveMicroPerKwh: sell, buyBelowMicroPerKwh: buy });
 
   const choose = async (chosen: Pick<StrategyChoice, 'strategy' | 'enabled'>) => {
     const saved = await api.put<StrategyChoice>(`${path}/strategy`, chosen);
@@ -199,6 +205,13 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
           readOnly={false}
           save={save}
         />
+        {microgrid.mechanism === 'metered' && microgrid.pricing === 'clearing' && (
+          <WishesPanel
+            limits={limits}
+            microgrid={microgrid}
+            save={(wishes) => saveLimits({ wishes })}
+          />
+        )}
         {ahead && (
           <AutopilotPanel
             choice={strategy}
