@@ -191,15 +191,23 @@ function named<T>(name: string, read: () => T): T {
   }
 }
 
-function parseJson(payload: Buffer): unknown {
-  let text: string;
+/**
+ * JSON whose numbers keep their digits (LosslessNumber).
+ * @throws RangeError or SyntaxError saying what is wrong
+ */
+export function parseJson(payload: Buffer, maxDepth = MAX_DEPTH): unknown {
+  const text = parseText(payload);
+  if (depthOf(text) > maxDepth) throw new RangeError(`nested deeper than ${maxDepth} levels`);
+  return parseLossless(text);
+}
+
+/** @throws RangeError when the bytes are not UTF-8 */
+export function parseText(payload: Buffer): string {
   try {
-    text = UTF_8.decode(payload);
+    return UTF_8.decode(payload);
   } catch {
     throw new RangeError('not UTF-8');
   }
-  if (depthOf(text) > MAX_DEPTH) throw new RangeError(`nested deeper than ${MAX_DEPTH} levels`);
-  return parseLossless(text);
 }
 
 /** Checked before parsing: the parser recurses, and its stack is finite. */

@@ -50,7 +50,8 @@ const EXCEPTED: Readonly<Record<string, { effect: string; because: string }>> = 
   },
 };
 
-const PURE_PACKAGES = /^(zod|lossless-json|csv-parse\/sync|node:crypto|node:util|@noble\/.+)$/;
+const PURE_PACKAGES =
+  /^(zod|lossless-json|csv-parse\/sync|sparkplug-payload\/.+|node:crypto|node:util|@noble\/.+)$/;
 const RANDOM = /^(random|generate|webcrypto|subtle|getRandomValues)/;
 const GLOBALS = new Set(
   'process performance fetch console setTimeout setInterval setImmediate'.split(' '),

@@ -1,3 +1,5 @@
+import { createPublicKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 
 /**
@@ -88,7 +90,7 @@ export const MAPPING = z.strictObject({
   publicKey: z
     .string()
     .max(1_000)
-    .regex(/^([0-9A-Fa-f]{2}){20,}$|^[A-Za-z0-9+/]{20,}={0,2}$/, 'hex or base64')
+    .refine(isPublicKey, { error: 'not a public key (SubjectPublicKeyInfo) in hex or base64' })
     .optional(),
   sources: z.array(source).min(1).max(32).optional(),
   time: z
@@ -101,6 +103,21 @@ export const MAPPING = z.strictObject({
 });
 
 export type Mapping = z.infer<typeof MAPPING>;
+
+/** @param text DER of a SubjectPublicKeyInfo in hex or base64 @throws Error when it is none */
+export function publicKeyOf(text: string): KeyObject {
+  const isHex = /^([0-9A-Fa-f]{2})+$/.test(text);
+  const key = Buffer.from(text, isHex ? 'hex' : 'base64');
+  return createPublicKey({ key, format: 'der', type: 'spki' });
+}
+
+function isPublicKey(text: string): boolean {
+  try {
+    return publicKeyOf(text).type === 'public';
+  } catch {
+    return false;
+  }
+}
 
 function isTimeZone(timeZone: string): boolean {
   try {

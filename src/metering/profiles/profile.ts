@@ -1,6 +1,18 @@
+import { dsmrReader } from './dsmr-reader.js';
+import { esphome } from './esphome.js';
+import { evcc } from './evcc.js';
+import { glow } from './glow.js';
+import { homeAssistant } from './home-assistant.js';
 import { native } from './native.js';
-import { nothing } from './session.js';
+import { ocmf } from './ocmf.js';
+import { openems } from './openems.js';
+import { p1 } from './p1.js';
 import type { Profile, ProfileName } from './session.js';
+import { shelly } from './shelly.js';
+import { sparkplug } from './sparkplug.js';
+import { tasmota } from './tasmota.js';
+import { victron } from './victron.js';
+import { zigbee2mqtt } from './zigbee2mqtt.js';
 
 export { PROFILE_NAMES } from './session.js';
 export type {
@@ -19,22 +31,17 @@ export type {
 /** The kinds of devices that are understood. A new one is a file beside these and a line here. */
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
   native,
-  tasmota: silent('tasmota'),
-  shelly: silent('shelly'),
-  p1: silent('p1'),
-  'dsmr-reader': silent('dsmr-reader'),
-  sparkplug: silent('sparkplug'),
-  'home-assistant': silent('home-assistant'),
-  zigbee2mqtt: silent('zigbee2mqtt'),
-  victron: silent('victron'),
-  openems: silent('openems'),
-  evcc: silent('evcc'),
-  glow: silent('glow'),
-  esphome: silent('esphome'),
-  ocmf: silent('ocmf'),
+  tasmota,
+  shelly,
+  p1,
+  'dsmr-reader': dsmrReader,
+  sparkplug,
+  'home-assistant': homeAssistant,
+  zigbee2mqtt,
+  victron,
+  openems,
+  evcc,
+  glow,
+  esphome,
+  ocmf,
 };
-
-/** A kind whose payloads are not read yet. */
-function silent(name: ProfileName): Profile {
-  return { name, filters: (topic) => [`${topic}/#`], open: () => ({ take: nothing }) };
-}

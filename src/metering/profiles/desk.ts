@@ -1,0 +1,207 @@
+import { formatInstant, parseInstant } from '../../units/slot.js';
+import { MAX_PAYLOAD_BYTES, parseJson } from '../reading.js';
+import type { Register, Rejection } from '../reading.js';
+import { parseDecimal } from './decimal.js';
+import { LocalClock, parseLocalTime } from './local-time.js';
+import type { TimeSource } from './mapping.js';
+import { refused, Refusal } from './session.js';
+import type {
+  ProfileContext,
+  ProfileMessage,
+  ProfileOutput,
+  ProfileReading,
+  ProfileSession,
+  ReadingQuality,
+} from './session.js';
+import { registerOfPower } from './value.js';
+import type { Value } from './value.js';
+
+/** Where every profile's values become readings: their time, their direction, whose they are. */
+
+/** When values were measured, as far as the payload says. */
+export type MeasuredAt =
+  | { kind: 'arrival' }
+  | { kind: 'instant'; millis: number; note?: string }
+  | { kind: 'local'; text: string };
+
+export const ARRIVAL: MeasuredAt = { kind: 'arrival' };
+
+/** What a message says of one meter. */
+export interface Found {
+  importMicroWh?: bigint | null;
+  exportMicroWh?: bigint | null;
+  powerW?: number | null;
+  /** Of a power, where its sign does not tell. */
+  powerRegister?: Register;
+  meter?: string | undefined;
+  quality?: ReadingQuality;
+  note?: string | undefined;
+}
+
+/** JSON of devices is deeper than the contract's. */
+const MAX_DEPTH = 16;
+
+export function parsePayload(payload: Buffer): unknown {
+  return parseJson(payload, MAX_DEPTH);
+}
+
+/** A session that never throws: whatever a payload does to its decoder is the payload's fault. */
+export function session(take: (message: ProfileMessage) => ProfileOutput): ProfileSession {
+  return {
+    take(message) {
+      if (message.payload.length > MAX_PAYLOAD_BYTES) {
+        return refused('too_large', `more than ${MAX_PAYLOAD_BYTES} bytes`);
+      }
+      try {
+        return take(message);
+      } catch (error) {
+        if (error instanceof Refusal) return refused(error.reason, error.message);
+        return refused('malformed', error instanceof Error ? error.message : 'not readable');
+      }
+    },
+  };
+}
+
+/** One meter's, with the local clock it needs. */
+export class Desk {
+  readonly timeZone: string;
+  private readonly clock: LocalClock;
+  /** The last value given of each meter and register, so that two never share an instant. */
+  private readonly given = new Map<string, { at: number; microWh: bigint }>();
+
+  constructor(private readonly context: ProfileContext) {
+    this.timeZone = context.mapping.timeZone ?? context.timeZone;
+    this.clock = new LocalClock(this.timeZone);
+  }
+
+  /** The readings of what was found, or why there are none. */
+  readings(found: Found, measuredAt: MeasuredAt, message: ProfileMessage): ProfileOutput {
+    const { mapping } = this.context;
+    const { meter, quality = 'measured' } = found;
+    const isOther = mapping.meter !== undefined && meter !== undefined && meter !== mapping.meter;
+    if (isOther) return refused('wrong_meter', `${named(meter)}, not ${mapping.meter}`);
+    if (message.retained) {
+      return refused('retained', 'replayed by the broker, which is never a new reading');
+    }
+    const [importMicroWh, exportMicroWh] = mapping.invert
+      ? [found.exportMicroWh ?? null, found.importMicroWh ?? null]
+      : [found.importMicroWh ?? null, found.exportMicroWh ?? null];
+    const time = this.timeOf(measuredAt, { importMicroWh, exportMicroWh }, message);
+    if (typeof time === 'string') return refused('bad_time', time);
+    const note = [found.note, time.note].filter((one) => one !== undefined).join('; ');
+    const common = {
+      ...(meter === undefined ? {} : { meter }),
+      quality,
+      ...(note === '' ? {} : { note }),
+    };
+    const readings: ProfileReading[] = [];
+    for (const [register, microWh] of [
+      ['import', importMicroWh],
+      ['export', exportMicroWh],
+    ] as const) {
+      if (microWh === null) continue;
+      const at = this.apart(`${meter ?? ''} ${quality} ${register}`, time.millis, microWh);
+      readings.push({ ...common, register, ...instant(at), microWh, powerW: null });
+    }
+    if (found.powerW !== undefined && found.powerW !== null) {
+      const powerW = mapping.invert ? 0 - found.powerW : found.powerW;
+      const register =
+        found.powerRegister === undefined
+          ? registerOfPower(powerW)
+          : mapping.invert
+            ? opposite(found.powerRegister)
+            : found.powerRegister;
+      readings.push({ ...common, register, ...instant(time.millis), microWh: null, powerW });
+    }
+    return { readings, rejections: [] };
+  }
+
+  private timeOf(
+    measuredAt: MeasuredAt,
+    shown: { importMicroWh: bigint | null; exportMicroWh: bigint | null },
+    { receivedAtMillis }: ProfileMessage,
+  ): { millis: number; note?: string } | string {
+    if (measuredAt.kind === 'arrival') return { millis: receivedAtMillis, note: 'time of arrival' };
+    if (measuredAt.kind === 'instant') {
+      const { millis } = measuredAt;
+      return millis >= 0 && millis < LATEST_MILLIS ? measuredAt : 'a time outside 1970 to 9999';
+    }
+    const { text } = measuredAt;
+    const resolved = this.clock.resolve(parseLocalTime(text), shown, receivedAtMillis);
+    if (resolved === 'no_such_time') return `clocks of ${this.timeZone} never showed ${text}`;
+    if (resolved === 'ambiguous') {
+      return `clocks of ${this.timeZone} showed ${text} twice, and nothing tells which is meant`;
+    }
+    return { millis: resolved, note: `${text} in ${this.timeZone}` };
+  }
+
+  /** Two values that arrive in one millisecond are a millisecond apart. */
+  private apart(key: string, millis: number, microWh: bigint): number {
+    const last = this.given.get(key);
+    const at = last && last.at === millis && last.microWh !== microWh ? millis + 1 : millis;
+    if (this.given.size >= MOST_METERS && !last) this.given.clear();
+    this.given.set(key, { at, microWh });
+    return at;
+  }
+}
+
+/** When a payload says it was measured. @throws RangeError when it is not readable as that */
+export function measuredAt(value: Value, format: TimeSource['format'], name: string): MeasuredAt {
+  if (value.kind === 'missing') throw new RangeError(`${name} is missing, which says when it was`);
+  const text = 'text' in value ? value.text : '';
+  switch (format) {
+    case 'rfc3339':
+      return { kind: 'instant', millis: parseInstant(text) };
+    case 'local':
+      // Some devices can be told to write their offset after all.
+      return HAS_ZONE.test(text)
+        ? { kind: 'instant', millis: parseInstant(text) }
+        : { kind: 'local', text };
+    case 'unix':
+      return { kind: 'instant', millis: unixMillis(text, 3) };
+    case 'unix-ms':
+      return { kind: 'instant', millis: unixMillis(text, 0) };
+  }
+}
+
+/** Seconds (with `shift` 3) or milliseconds since 1970; fractions of a millisecond are dropped. */
+export function unixMillis(text: string, shift: number): number {
+  const { digits, exponent } = parseDecimal(text);
+  const millis = Math.floor(Number(`${digits}e${exponent + shift}`));
+  if (!(millis >= 0 && millis < LATEST_MILLIS))
+    throw new RangeError(`no time: ${text.slice(0, 40)}`);
+  return millis;
+}
+
+/** Both in one, of a message that holds several things. */
+export function merged(outputs: readonly ProfileOutput[]): ProfileOutput {
+  const publish = outputs.flatMap((one) => one.publish ?? []);
+  return {
+    readings: outputs.flatMap(({ readings }) => readings),
+    rejections: outputs.flatMap(({ rejections }) => rejections),
+    ...(publish.length > 0 ? { publish } : {}),
+  };
+}
+
+export function withRejections(
+  output: ProfileOutput,
+  rejections: readonly Rejection[],
+): ProfileOutput {
+  return { ...output, rejections: [...output.rejections, ...rejections] };
+}
+
+function instant(millis: number): { readAt: string; readAtMillis: number } {
+  return { readAt: formatInstant(millis), readAtMillis: millis };
+}
+
+function named(meter: string): string {
+  return meter.slice(0, 128);
+}
+
+function opposite(register: Register): Register {
+  return register === 'import' ? 'export' : 'import';
+}
+
+const HAS_ZONE = /(Z|[+-]\d{2}:\d{2})$/i;
+const LATEST_MILLIS = Date.UTC(10_000, 0, 1);
+const MOST_METERS = 1_000;
