@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatabaseService } from './database/database.service.js';
-import { openBackup, type Backup } from './verify/backup.service.js';
+import { openBackup, type Backup, type LogKeyFiles } from './verify/backup.service.js';
 import { isBackup, MANIFEST } from './verify/bundle.js';
 import { BundleFolder } from './verify/bundle-folder.service.js';
 import { verifyBundle } from './verify/bundle-verification.service.js';
@@ -28,8 +28,8 @@ export interface RestoreRequest {
   microgrid?: string;
   /** Whose signatures count; null takes the word of what is restored from. */
   trustIn(microgrid: string): LogTrust | null;
-  /** Takes up the log's seed that a backup brings. @throws RestoreRefused where there is another */
-  takeSeed(seed: Buffer): Promise<void>;
+  /** Takes up the log's keys that a backup brings. @throws RestoreRefused where there are others */
+  takeKeys(keys: LogKeyFiles): Promise<void>;
   /** Erases again what had been erased. @returns how many households */
   replayErasures(microgrid: string): Promise<number>;
 }
@@ -58,8 +58,7 @@ export async function restoreFrom(
   if (microgrid !== undefined && !backup.manifest.microgrids.includes(microgrid)) {
     throw new RestoreRefused(`${from} has no microgrid ${microgrid}`);
   }
-  const seed = await backup.seed();
-  if (seed) await request.takeSeed(seed);
+  await request.takeKeys(await backup.keys());
   const wanted = microgrid === undefined ? backup.manifest.microgrids : [microgrid];
   const reports: RestoreReport[] = [];
   for (const one of wanted) {

@@ -9,6 +9,7 @@ import { ErasureService } from '../erasure.service.js';
 import { LedgerService } from '../ledger/ledger.service.js';
 import { trustAtHand } from '../log-keys-at-hand.js';
 import { restoreFrom, type RestoreReport } from '../restore-from.js';
+import type { LogKeyFiles } from '../verify/backup.service.js';
 import { RestoreRefused } from '../verify/restore.service.js';
 
 const HELP = `npm run restore -- --from DIR_OR_URL [--microgrid ID] [--json]
@@ -56,7 +57,7 @@ async function main(): Promise<number> {
         values.vkey.length > 0 || existsSync(seedOf(settings))
           ? trustAtHand(settings, values.vkey, one)
           : null,
-      takeSeed: (seed) => takeSeed(seedOf(settings), seed),
+      takeKeys: (keys) => takeKeys(settings, keys),
       replayErasures: (one) => replayErasures(settings, one),
     });
     const ok = reports.every(({ verified }) => verified.findings.length === 0);
@@ -89,15 +90,18 @@ function seedOf({ dataDir }: Settings): string {
   return join(dataDir, 'keys', 'log.seed');
 }
 
-/** The seed that is there is the one, or nothing is restored: two would sign two histories. */
-async function takeSeed(file: string, seed: Buffer): Promise<void> {
-  const own = await readFile(file).catch(() => null);
-  if (own) {
-    if (own.equals(seed)) return;
-    throw new RestoreRefused(`${file} is another seed than the backup's: put one of them away`);
+/** Keys that are there are the ones, or nothing is restored: two would sign two histories. */
+async function takeKeys({ dataDir }: Settings, keys: LogKeyFiles): Promise<void> {
+  for (const [path, bytes] of keys) {
+    const file = join(dataDir, path);
+    const own = await readFile(file).catch(() => null);
+    if (own && !own.equals(bytes)) {
+      throw new RestoreRefused(`${file} is not the backup's: put one of the two away`);
+    }
+    if (own) continue;
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await writeFile(file, bytes, { flag: 'wx', mode: 0o600 });
   }
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await writeFile(file, seed, { flag: 'wx', mode: 0o600 });
 }
 
 function readable({ microgrid, had, has, erased, verified }: RestoreReport): string {

@@ -9,8 +9,11 @@ import type { Findings } from './finding.js';
 import type { LogTrust } from './log-trust.js';
 import { TableCopy } from './table-copy.store.js';
 
-/** Where the log's seed lies in a backup that has it. */
-export const SEED = 'keys/log.seed';
+/** Where a log's keys lie, in a backup that has them as in `DATA_DIR`; all but the seed may be absent. */
+export const KEYS = ['keys/log.seed', 'keys/retired.policy', 'keys/origins.json'] as const;
+
+/** What lies there, by path. */
+export type LogKeyFiles = ReadonlyMap<string, Buffer>;
 
 /** Where the rows of a table lie that belong to no microgrid. */
 export function deploymentFile(table: string): string {
@@ -22,7 +25,7 @@ export async function writeBackup(
   url: string,
   trustIn: (microgrid: string) => LogTrust,
   out: string,
-  seed: Buffer | null,
+  keys: LogKeyFiles,
 ): Promise<BackupManifest> {
   if (await exists(out)) throw new ExportRefused(`${out} exists already: choose another folder`);
   const copy = await TableCopy.snapshot(url);
@@ -41,7 +44,7 @@ export async function writeBackup(
       if (!select) continue;
       await writer.stream(deploymentFile(shape.table), copy.copyOut(select));
     }
-    if (seed) await writer.write(SEED, seed);
+    for (const [path, bytes] of keys) await writer.write(path, bytes);
     return await writer.finish<BackupManifest>(
       {
         format: BACKUP_FORMAT,
@@ -70,6 +73,8 @@ export async function openBackup(path: string, findings: Findings): Promise<Back
   return findings.all.length > 0 ? null : new Backup(path, manifest, folder);
 }
 
+const MOST_KEY_BYTES = 1_048_576;
+
 export class Backup {
   constructor(
     readonly path: string,
@@ -82,8 +87,13 @@ export class Backup {
     return join(this.path, 'microgrids', microgrid);
   }
 
-  /** The log's seed, or null where the backup was made without keys. */
-  async seed(): Promise<Buffer | null> {
-    return this.deployment.has(SEED) ? this.deployment.read(SEED, 1_024) : null;
+  /** Empty where the backup was made without keys. */
+  async keys(): Promise<LogKeyFiles> {
+    const keys = new Map<string, Buffer>();
+    for (const path of KEYS) {
+      if (!this.deployment.has(path)) continue;
+      keys.set(path, (await this.deployment.read(path, MOST_KEY_BYTES))!);
+    }
+    return keys;
   }
 }

@@ -44,9 +44,16 @@ export function putAll({ table, key }: TableShape, columns: readonly string[]): 
   return `INSERT INTO ${table} (${list}) SELECT ${list} FROM ${incoming(table)} ${meets} ${action}`;
 }
 
-/** Rows of the microgrid that the bundle does not have any more. */
-export function removeOthers({ table, key }: TableShape): string {
-  return `DELETE FROM ${table} there WHERE there.microgrid_id = $1
+/**
+ * Rows of the microgrid that the bundle does not have any more. Those of a household that was erased
+ * since are left to the erasure, which finds by them what else there is of it.
+ */
+export function removeOthers({ table, key, columns }: TableShape): string {
+  const erased = columns.includes('household_id')
+    ? `AND NOT EXISTS (SELECT FROM ${incoming('erasure')} erased
+        WHERE erased.household_id = there.household_id)`
+    : '';
+  return `DELETE FROM ${table} there WHERE there.microgrid_id = $1 ${erased}
     AND NOT EXISTS (SELECT FROM ${incoming(table)} incoming WHERE ${sameKey(key)})`;
 }
 

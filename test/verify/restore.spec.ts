@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { restoreFrom, type RestoreRequest } from '../../src/restore-from.js';
-import { writeBackup } from '../../src/verify/backup.service.js';
+import { writeBackup, type LogKeyFiles } from '../../src/verify/backup.service.js';
 import { exportBundle } from '../../src/verify/export.service.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
 import { BLOCK, tellBlock } from './block.js';
@@ -33,8 +33,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'restore-'));
   await tellBlock(rooms);
   await tellStreet(rooms);
-  const seed = await readFile(join(rooms.dataDir, 'keys/log.seed'));
-  await writeBackup(rooms.url, trustOf, morning(), seed);
+  await writeBackup(rooms.url, trustOf, morning(), await keysOf(rooms));
   morningSize = await rooms.ledger.head(rooms.database, STREET);
   blockInTheMorning = await journal(rooms.database, BLOCK);
   await goOn(rooms, '12:05');
@@ -53,14 +52,14 @@ afterAll(async () => {
 describe('a database that was lost', () => {
   it('comes back from an old backup and a newer export, and goes on', async () => {
     const there = await newDatabase();
-    const seeds: string[] = [];
-    const takeSeed = async (seed: Buffer) => void seeds.push(seed.toString('utf8'));
-    const first = await restoreFrom(there.owner, request({ from: morning(), takeSeed }));
+    const taken: LogKeyFiles[] = [];
+    const takeKeys = async (keys: LogKeyFiles) => void taken.push(keys);
+    const first = await restoreFrom(there.owner, request({ from: morning(), takeKeys }));
     expect(first).toMatchObject([
       { microgrid: BLOCK, had: 0, verified: { findings: [] } },
       { microgrid: STREET, had: 0, has: morningSize, verified: { findings: [] } },
     ]);
-    expect(seeds).toEqual([await readFile(join(rooms.dataDir, 'keys/log.seed'), 'utf8')]);
+    expect(taken).toEqual([await keysOf(rooms)]);
     expect(await journal(there.owner, BLOCK)).toEqual(blockInTheMorning);
     for (const people of ['SELECT * FROM person', 'SELECT * FROM person_grant']) {
       const ordered = `${people} ORDER BY 1`;
@@ -159,6 +158,11 @@ async function goOn({ clock, database, slots, settlement, parties }: Rooms, unti
   await slots.advance(`2026-06-01T${until}:30Z`);
 }
 
+async function keysOf({ dataDir }: Rooms): Promise<LogKeyFiles> {
+  const seed = 'keys/log.seed';
+  return new Map([[seed, await readFile(join(dataDir, seed))]]);
+}
+
 function trustOf(microgrid: string) {
   return { origin: rooms.log.origin(microgrid), policy: rooms.log.policy(microgrid) };
 }
@@ -166,7 +170,7 @@ function trustOf(microgrid: string) {
 function request(more: Partial<RestoreRequest> & { from: string }): RestoreRequest {
   return {
     trustIn: trustOf,
-    takeSeed: () => Promise.resolve(),
+    takeKeys: () => Promise.resolve(),
     replayErasures: () => Promise.resolve(0),
     ...more,
   };
