@@ -3,7 +3,7 @@ import { billOf, consumptionOf, productionOf, storageOf, walletOf } from './ledg
 import { erasureDraft, sequencesHash, type ErasedBalance } from './ledger/erasure.js';
 import type { LedgerService } from './ledger/ledger.service.js';
 import type { RecordBody } from './ledger/record.js';
-import { decodeReadings } from './metering/reading.js';
+import { decodeMessage } from './metering/signed-reading.js';
 import { formatRegisterWh } from './units/energy.js';
 import { Problem } from './units/problem.js';
 import { formatInstant, parseInstant, type Instant } from './units/slot.js';
@@ -237,7 +237,7 @@ interface HouseholdRow {
 const PAYLOADS_A_PAGE = 500;
 
 function valuesIn(bytes: Buffer): { register: string; readAt: Instant; valueWh: string }[] {
-  return decodeReadings(bytes).readings.flatMap(({ readAt, importMicroWh, exportMicroWh }) => [
+  return decodeMessage(bytes).readings.flatMap(({ readAt, importMicroWh, exportMicroWh }) => [
     ...(importMicroWh === null
       ? []
       : [{ register: 'import', readAt, valueWh: formatRegisterWh(importMicroWh) }]),

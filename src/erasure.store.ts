@@ -181,6 +181,8 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
       DELETE FROM mqtt_credential
       WHERE microgrid_id = $1 AND (username = $2 OR username IN (${OWN_METERS}))`),
   },
+  ofMeters('meterKeys', 'meter_key'),
+  ofMeters('counters', 'meter_counter'),
   ofHousehold('meters', 'meter'),
 ];
 

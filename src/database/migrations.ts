@@ -13,6 +13,7 @@ import { Manifest0011 } from './migrations/0011-manifest.js';
 import { Autopilot0014 } from './migrations/0014-autopilot.js';
 import { MarketRules0015 } from './migrations/0015-market-rules.js';
 import { MarketWatch0016 } from './migrations/0016-market-watch.js';
+import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
@@ -31,5 +32,6 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Autopilot0014,
   MarketRules0015,
   MarketWatch0016,
+  MeterKeys0019,
   Wishes0022,
 ];

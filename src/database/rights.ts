@@ -61,6 +61,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   settlement: insertOnly('DELETE'),
   trade: insertOnly(),
   trade_settlement: insertOnly(),
+  meter_counter: changing('it counts on', ['UPDATE (counter)'], ['DELETE']),
   late_reading: changing('work in hand', ['UPDATE (times)', 'DELETE'], ['DELETE']),
   rejection: changing('a repeated refusal counts up', ['UPDATE'], ['DELETE']),
   slot: changing('it is opened, closed and corrected', ['UPDATE']),
@@ -104,6 +105,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
     ['UPDATE (active_until)'],
     ['UPDATE (alias, feeder, import_limit_w, export_limit_w, share_parts, share_rank)'],
   ),
+  meter_key: insertOnly('DELETE'),
   meter: changing('it ends with its household', ['UPDATE (active_until)'], ['DELETE']),
   person: changing(
     'passwords change and access ends',

@@ -361,6 +361,26 @@ CREATE TABLE meter (
   CONSTRAINT meter_usable_wh_check CHECK (usable_wh::bigint > 0)
 );
 
+CREATE TABLE meter_counter (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  key_number integer NOT NULL,
+  context text NOT NULL,
+  counter safe_integer NOT NULL,
+  CONSTRAINT meter_counter_pkey PRIMARY KEY (microgrid_id, meter_id, key_number, context)
+);
+
+CREATE TABLE meter_key (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  number integer NOT NULL,
+  public_key bytea,
+  registered_at timestamp with time zone NOT NULL,
+  CONSTRAINT meter_key_pkey PRIMARY KEY (microgrid_id, meter_id, number),
+  CONSTRAINT meter_key_number_check CHECK (number >= 1),
+  CONSTRAINT meter_key_public_key_check CHECK (octet_length(public_key) >= 32 AND octet_length(public_key) <= 512)
+);
+
 CREATE TABLE microgrid (
   microgrid_id ident NOT NULL,
   name text NOT NULL,
@@ -876,6 +896,8 @@ ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_gateway_id_fkey FOREIGN KEY 
 
 ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
 
+ALTER TABLE meter_key ADD CONSTRAINT meter_key_microgrid_id_meter_id_fkey FOREIGN KEY (microgrid_id, meter_id) REFERENCES meter(microgrid_id, meter_id);
+
 ALTER TABLE mqtt_credential ADD CONSTRAINT mqtt_credential_username_fkey FOREIGN KEY (username) REFERENCES party(party_id);
 
 ALTER TABLE network_node ADD CONSTRAINT network_node_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
@@ -1011,6 +1033,12 @@ CREATE TRIGGER measurement_erasable BEFORE DELETE ON measurement FOR EACH STATEM
 CREATE TRIGGER measurement_insert_only BEFORE UPDATE OR TRUNCATE ON measurement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER measurement_only_erased AFTER DELETE ON measurement REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
+
+CREATE TRIGGER meter_key_erasable BEFORE DELETE ON meter_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER meter_key_insert_only BEFORE UPDATE OR TRUNCATE ON meter_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER meter_key_only_erased AFTER DELETE ON meter_key REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
 
 CREATE TRIGGER network_node_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON network_node FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -1185,6 +1213,14 @@ GRANT INSERT, SELECT ON measurement TO neighborwatt_service;
 GRANT DELETE, SELECT ON meter TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (active_until) ON meter TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON meter_counter TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE (counter) ON meter_counter TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON meter_key TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON meter_key TO neighborwatt_service;
 
 GRANT SELECT ON microgrid TO neighborwatt_eraser;
 

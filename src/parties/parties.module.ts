@@ -5,6 +5,8 @@ import { DeviceService } from './device.service.js';
 import { HouseholdController } from './household.controller.js';
 import { JoiningService } from './joining.service.js';
 import { MarketClockService } from './market-clock.service.js';
+import { MeterKeyController } from './meter-key.controller.js';
+import { MeterKeyService } from './meter-key.service.js';
 import { OperatorController } from './operator.controller.js';
 import { OperatorPeopleController } from './operator-people.controller.js';
 import { PartiesService } from './parties.service.js';
@@ -18,6 +20,7 @@ const SERVICES = [
   DeviceService,
   JoiningService,
   MarketClockService,
+  MeterKeyService,
   PartiesService,
   PeopleService,
   SessionService,
@@ -31,6 +34,7 @@ const SERVICES = [
 @Module({
   controllers: [
     HouseholdController,
+    MeterKeyController,
     OperatorController,
     OperatorPeopleController,
     PeopleController,
