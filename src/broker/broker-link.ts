@@ -20,6 +20,8 @@ export interface IncomingMessage {
   readonly retained: boolean;
   /** Who published it, where the broker says so. */
   readonly username?: string;
+  /** Whether the broker may have brought the same message before, by no fault of who sent it. */
+  readonly mayRepeat?: boolean;
 }
 
 /** Who a connection belongs to. */

@@ -131,7 +131,8 @@ export class ExternalBroker implements BrokerLink {
 
   private async take({ topic, payload, retain }: IPublishPacket): Promise<void> {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    await this.options.intake({ topic, payload: bytes, retained: retain });
+    // Every instance hears every message, and again after a connection was lost.
+    await this.options.intake({ topic, payload: bytes, retained: retain, mayRepeat: true });
   }
 
   private firstSubscription(client: MqttClient, url: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { BeforeApplicationShutdown } from '@nestjs/common';
 import type { IncomingMessage } from '../broker/broker-link.js';
@@ -5,13 +6,16 @@ import { SETTINGS } from '../config.js';
 import type { Settings } from '../config.js';
 import { DatabaseService } from '../database/database.service.js';
 import type { Sql } from '../database/database.service.js';
+import { BoundedSet } from '../parties/bounded-set.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import { parseInstant } from '../units/slot.js';
+import { KeysChanged } from './counter.store.js';
 import { storeBatch } from './intake.store.js';
-import type { JudgedMessage, StoredCounts } from './intake.store.js';
-import { blamesMeter, judge, openMessage } from './intake-verdict.js';
-import type { EnrolledMeter, OpenedMessage, Verdict } from './intake-verdict.js';
+import type { StoredCounts } from './intake.store.js';
+import { blamesKey, blamesMeter, judge, openMessage } from './intake-verdict.js';
+import type { EnrolledMeter, JudgedMessage, OpenedMessage, Verdict } from './intake-verdict.js';
 import { MeterDirectory } from './meter-directory.service.js';
+import { signatureFault } from './signed-reading.js';
 
 /** A message waiting for its batch to be committed. */
 interface Waiting {
@@ -39,6 +43,10 @@ export class IntakeService implements BeforeApplicationShutdown {
   private blocked: (() => void)[] = [];
   private committing = 0;
   private timer: NodeJS.Timeout | undefined;
+  /** The last batch with signed messages. */
+  private signedTurn: Promise<void> = Promise.resolve();
+  /** Signed messages that could not be kept. */
+  private readonly overdue = new BoundedSet(MAX_OVERDUE);
 
   constructor(
     private readonly database: DatabaseService,
@@ -120,15 +128,36 @@ export class IntakeService implements BeforeApplicationShutdown {
     return batch;
   }
 
+  /**
+   * Batches with signed messages follow one another, or one of a meter's counters would overtake the
+   * one before it.
+   */
+  private commit(batch: readonly Waiting[]): Promise<void> {
+    if (!batch.some(({ message }) => message.signed)) return this.commitNow(batch);
+    this.signedTurn = this.signedTurn.then(() => this.commitNow(batch));
+    return this.signedTurn;
+  }
+
   /** Never rejects: every message of the batch is answered. */
-  private async commit(batch: readonly Waiting[]): Promise<void> {
+  private async commitNow(batch: readonly Waiting[]): Promise<void> {
     try {
-      const judged = await this.judgeAll(batch.map(({ message }) => message));
-      this.add(await this.store(judged));
+      this.add(await this.judgeAndStore(batch.map(({ message }) => message)));
       for (const { done } of batch) done();
     } catch (error) {
       if (isRefusal(error)) await this.commitApart(batch, error);
-      else for (const { failed } of batch) failed(error);
+      else {
+        for (const { message } of batch) if (message.signed) this.overdue.add(nameOf(message));
+        for (const { failed } of batch) failed(error);
+      }
+    }
+  }
+
+  private async judgeAndStore(messages: readonly OpenedMessage[]): Promise<StoredCounts> {
+    try {
+      return await this.store(await this.judgeAll(messages));
+    } catch (error) {
+      if (!(error instanceof KeysChanged)) throw error;
+      return this.store(await this.judgeAll(messages, 0));
     }
   }
 
@@ -146,8 +175,8 @@ export class IntakeService implements BeforeApplicationShutdown {
   private async commitApart(batch: readonly Waiting[], error: unknown): Promise<void> {
     if (batch.length > 1) {
       const half = batch.length >> 1;
-      await this.commit(batch.slice(0, half));
-      await this.commit(batch.slice(half));
+      await this.commitNow(batch.slice(0, half));
+      await this.commitNow(batch.slice(half));
       return;
     }
     const [{ message, done, failed }] = batch as readonly [Waiting];
@@ -155,7 +184,8 @@ export class IntakeService implements BeforeApplicationShutdown {
     const detail = 'the database refused its values';
     const rejections = [{ reason: 'refused_by_database' as const, detail }];
     try {
-      this.add(await this.store([{ ...message, readings: [], rejections }]));
+      const verdict = { readings: [], rejections, keyNumber: 0, counter: null, overdue: false };
+      this.add(await this.store([{ ...message, ...verdict }]));
       done();
     } catch (cause) {
       if (!isRefusal(cause)) return failed(cause);
@@ -164,27 +194,41 @@ export class IntakeService implements BeforeApplicationShutdown {
     }
   }
 
-  private async judgeAll(messages: readonly OpenedMessage[]): Promise<JudgedMessage[]> {
+  /** @param maxAgeMillis how old what is remembered of meters may be */
+  private async judgeAll(
+    messages: readonly OpenedMessage[],
+    maxAgeMillis?: number,
+  ): Promise<JudgedMessage[]> {
     const withReadings = messages.filter(({ readings }) => readings.length > 0);
-    if (withReadings.length === 0) return messages.map((message) => ({ ...message, readings: [] }));
-    const nowMillis = parseInstant(await this.clock.now());
+    const nowMillis = withReadings.length > 0 ? parseInstant(await this.clock.now()) : 0;
     const { maxClockAheadSeconds } = this.settings;
-    const verdictOf = (
+    const verdictOf = async (
       message: OpenedMessage,
       meters: ReadonlyMap<string, EnrolledMeter | null>,
-    ): Verdict =>
-      judge(message, meters.get(message.meterId) ?? null, nowMillis, maxClockAheadSeconds);
+    ): Promise<Verdict> => {
+      const meter = meters.get(message.meterId) ?? null;
+      const isSigned = message.signed !== null || (meter?.key ?? null) !== null;
+      const fault = isSigned ? await signatureFault(message.signed, meter?.key ?? null) : null;
+      return judge(message, meter, fault, nowMillis, maxClockAheadSeconds);
+    };
     const sql: Sql = this.database;
-    const meters = await this.directory.find(sql, idsOf(withReadings));
-    const judged = messages.map((message) => ({ message, verdict: verdictOf(message, meters) }));
+    const meters = await this.directory.find(sql, idsOf(withReadings), maxAgeMillis);
+    const judged = await Promise.all(
+      messages.map(async (message) => ({ message, verdict: await verdictOf(message, meters) })),
+    );
     // What is remembered may be out of date: nobody is refused for it unasked.
-    const blamed = judged.filter(({ verdict }) => blamesMeter(verdict));
-    if (blamed.length > 0) {
+    for (const [blames, ageMillis] of ASKED_AGAIN) {
+      const blamed = judged.filter(({ verdict }) => blames(verdict));
+      if (blamed.length === 0) continue;
       const ids = idsOf(blamed.map(({ message }) => message));
-      const fresh = await this.directory.find(sql, ids, REFRESH_MILLIS);
-      for (const each of blamed) each.verdict = verdictOf(each.message, fresh);
+      const fresh = await this.directory.find(sql, ids, ageMillis);
+      for (const each of blamed) each.verdict = await verdictOf(each.message, fresh);
     }
-    return judged.map(({ message, verdict }) => ({ ...message, ...verdict }));
+    return judged.map(({ message, verdict }) => ({
+      ...message,
+      ...verdict,
+      overdue: message.signed !== null && this.overdue.has(nameOf(message)),
+    }));
   }
 
   private add({ accepted, repeated, rejected }: StoredCounts): void {
@@ -201,8 +245,13 @@ function open(message: IncomingMessage): OpenedMessage {
   } catch {
     const { topic, payload } = message;
     const rejections = [{ reason: 'malformed' as const, detail: 'not readable' }];
-    return { topic, payload, microgridId: '', meterId: '', readings: [], rejections };
+    const nothing = { microgridId: '', meterId: '', readings: [], signed: null, mayRepeat: false };
+    return { topic, payload, rejections, ...nothing };
   }
+}
+
+function nameOf({ meterId, payload }: OpenedMessage): string {
+  return `${meterId} ${createHash('sha256').update(payload).digest('base64')}`;
 }
 
 function idsOf(messages: readonly OpenedMessage[]): Set<string> {
@@ -232,4 +281,9 @@ const MAX_COMMITTING = 2;
 const MAX_WAITING = 20_000;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const MAX_ATTEMPTS = 3;
-const REFRESH_MILLIS = 1_000;
+const MAX_OVERDUE = 20_000;
+/** What is looked up anew before somebody is refused for it, unless it is younger than this. */
+const ASKED_AGAIN = [
+  [blamesMeter, 1_000],
+  [blamesKey, 0],
+] as const;

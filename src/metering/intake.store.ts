@@ -1,23 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Sql } from '../database/database.service.js';
+import { meterKey } from '../parties/meter-key.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import { formatRegisterWh } from '../units/energy.js';
 import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
-import type { EnrolledMeter, NewReading } from './intake-verdict.js';
+import { believeCounters } from './counter.store.js';
+import type { EnrolledMeter, JudgedMessage, NewReading } from './intake-verdict.js';
 import type { Rejection } from './reading.js';
 
 /** Writes a batch of messages in a handful of statements, whatever their number. */
-
-/** One message with its verdict. */
-export interface JudgedMessage {
-  topic: string;
-  payload: Buffer;
-  microgridId: string;
-  meterId: string;
-  readings: readonly NewReading[];
-  rejections: readonly Rejection[];
-}
 
 export interface StoredCounts {
   accepted: number;
@@ -35,7 +27,8 @@ export async function storeBatch(
   sql: Sql,
   messages: readonly JudgedMessage[],
 ): Promise<StoredCounts> {
-  const hashed = messages.map((message) => ({
+  const believed = await believeCounters(sql, messages);
+  const hashed = believed.map((message) => ({
     message,
     payloadHash: createHash('sha256').update(message.payload).digest(),
   }));
@@ -90,6 +83,7 @@ export async function readMeters(
         activeFromMillis: parseInstant(row.active_from),
         activeUntilMillis: row.active_until === null ? null : parseInstant(row.active_until),
         correctionDays: row.correction_days,
+        key: row.key_number === null ? null : meterKey(row.key_number, row.public_key),
       },
     ]),
   );
@@ -240,11 +234,19 @@ interface MeterRow {
   active_from: Instant;
   active_until: Instant | null;
   correction_days: number;
+  key_number: number | null;
+  public_key: Buffer | null;
 }
 
 const METERS_BY_ID = `
-SELECT m.microgrid_id, m.meter_id, m.role, m.active_from, m.active_until, g.correction_days
+SELECT m.microgrid_id, m.meter_id, m.role, m.active_from, m.active_until, g.correction_days,
+  last.number AS key_number, last.public_key
 FROM meter m JOIN microgrid g USING (microgrid_id)
+LEFT JOIN LATERAL (
+  SELECT k.number, k.public_key FROM meter_key k
+  WHERE k.microgrid_id = m.microgrid_id AND k.meter_id = m.meter_id
+  ORDER BY k.number DESC LIMIT 1
+) last ON true
 WHERE m.meter_id = ANY ($1::text[])`;
 
 const INSERT_READINGS = `

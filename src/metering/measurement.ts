@@ -19,6 +19,8 @@ export interface Border {
   quality: BorderQuality;
   /** Hex, see `readingHash`. */
   readingHashes: string[];
+  /** When each of them was read. */
+  readAts?: Instant[];
 }
 
 /** One register of one meter over a slot. Without a start there is no energy. */

@@ -14,6 +14,7 @@ import type { LivePower, MeasurementRow, StoredMeasurement } from './measurement
 import type { MeteredFlow } from './measurement.js';
 import * as oversight from './oversight.store.js';
 import type { MeterState, StoredRejection } from './oversight.store.js';
+import { nameSigned } from './signed-reading.store.js';
 import { registersFor } from './reading.js';
 import {
   isOutdated,
@@ -76,7 +77,7 @@ export class MeteringService {
     const fallen = evidence.filter(({ falling }) => falling > 0);
     const fallenCount = await borders.rejectFalling(sql, microgridId, fallen);
     this.incoming.count('falling_register', fallenCount);
-    return registers.map((register, index) => {
+    const slots = registers.map((register, index) => {
       const lastReal = lastRealOf(evidence[index]!);
       return {
         ...register,
@@ -86,6 +87,7 @@ export class MeteringService {
         lastReal: lastReal && writtenReading(lastReal),
       };
     });
+    return nameSigned(sql, microgridId, slots);
   }
 
   /** Whether every one of these meters was read exactly at this instant. */

@@ -23,10 +23,16 @@ export type RejectionReason =
   | 'malformed'
   | 'unknown_meter'
   | 'wrong_microgrid'
+  | 'unknown_key'
+  | 'revoked_key'
+  | 'unsigned'
+  | 'bad_signature'
+  | 'unsigned_counter'
   | 'not_active'
   | 'in_future'
   | 'too_old'
   | 'register_missing'
+  | 'replayed'
   | 'contradicts'
   | 'falling_register'
   | 'not_understood'
@@ -40,8 +46,6 @@ export type RejectionReason =
   | 'wrong_meter'
   | 'not_born'
   | 'out_of_sequence'
-  | 'bad_signature'
-  | 'replayed'
   | 'refused_by_database';
 
 /** What a meter said at one instant, before it is known what kind of meter it is. */
@@ -114,15 +118,25 @@ export function registersFor(role: MeterRole): readonly Register[] {
   return role === 'generation' ? ['export'] : ['import', 'export'];
 }
 
-/** SHA-256, in hex, by which records name the readings they used. */
+/**
+ * SHA-256, in hex, by which records name the readings they used.
+ * @param signedPayload the hash of the message, in hex, where it was signed: it stands for the signature
+ */
 export function readingHash(
   meterId: string,
   readAt: Instant,
   register: Register,
   microWh: bigint,
+  signedPayload?: string,
 ): string {
   const valueWh = formatRegisterWh(microWh);
-  const text = canonicalJson({ meter: meterId, readAt, register, valueWh });
+  const text = canonicalJson({
+    meter: meterId,
+    readAt,
+    register,
+    valueWh,
+    ...(signedPayload === undefined ? {} : { signedPayload }),
+  });
   return createHash('sha256').update(text, 'utf8').digest('hex');
 }
 

@@ -104,6 +104,7 @@ function borderOf({ meterId, register }: Evidence, border: BorderValue): Border 
   return {
     valueWh: border.valueWh,
     quality: border.quality,
+    readAts: border.readings.map(({ atMillis }) => formatInstant(atMillis)),
     readingHashes: border.readings.map(({ atMillis, microWh }) =>
       readingHash(meterId, formatInstant(atMillis), register, microWh),
     ),
