@@ -1,4 +1,5 @@
 import type { PastSlot } from '../metering/border.js';
+import { isSigned } from '../metering/signed-reading.js';
 import type { RegisterFacts } from '../settlement/slot-facts.js';
 import { formatInstant } from '../units/slot.js';
 import {
@@ -22,6 +23,8 @@ interface Named {
   register: RegisterFacts;
   readings: NamedReadings;
 }
+
+type ReadingRow = StoredReading & { payloadHash: string; message: Buffer | null };
 
 const DAY = 86_400_000;
 
@@ -106,7 +109,7 @@ export class BorderCheck {
     const from = starts.reduce((a, b) => Math.min(a, b)) - lengthMillis - windowMillis;
     const to = ends.reduce((a, b) => Math.max(a, b)) + lengthMillis + windowMillis;
     const meters = [...new Set(registers.map(({ register }) => register.meter))];
-    const rows = await this.tables.query<StoredReading>('reading', store.READINGS, [
+    const rows = await this.tables.query<ReadingRow>('reading', store.READINGS, [
       meters,
       formatInstant(from),
       formatInstant(to),
@@ -115,7 +118,11 @@ export class BorderCheck {
       ({ register }) => this.lastNamed.get(keyOf(register)) ?? [],
     );
     return new ReadingIndex([
-      ...rows.map((row) => ({ ...row, readAt: exactInstant(row.readAt) })),
+      ...rows.map(({ message, payloadHash, ...row }) => ({
+        ...row,
+        readAt: exactInstant(row.readAt),
+        signedPayload: message && isSigned(message) ? payloadHash : undefined,
+      })),
       ...remembered,
     ]);
   }
@@ -125,11 +132,12 @@ export class BorderCheck {
       if (!one) continue;
       const { meter, register } = one.register;
       const readings = [...one.readings.start, ...one.readings.end].map(
-        ({ atMillis, microWh }): StoredReading => ({
+        ({ atMillis, microWh, signedPayload }): StoredReading => ({
           meter,
           register,
           readAt: formatInstant(atMillis),
           valueWh: `${microWh}e-6`,
+          signedPayload,
         }),
       );
       this.lastNamed.set(keyOf(one.register), readings);

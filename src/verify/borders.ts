@@ -51,17 +51,22 @@ export interface StoredReading {
   register: Register;
   readAt: Instant;
   valueWh: string;
+  /** The hash of the message, where that was signed. */
+  signedPayload?: string | undefined;
 }
 
-type Hashed = RegisterReading & { readAt: Instant; hash?: string };
+/** A reading that a record names. */
+export type NamedReading = RegisterReading & { signedPayload?: string | undefined };
+
+type Hashed = NamedReading & { readAt: Instant; hash?: string };
 
 /** Finds readings by the hash that records name them with; hashes only those near the border. */
 export class ReadingIndex {
   private readonly byRegister = new Map<string, Hashed[]>();
 
   constructor(readings: readonly StoredReading[]) {
-    for (const { meter, register, readAt, valueWh } of readings) {
-      const reading = decoded(readAt, valueWh);
+    for (const { meter, register, readAt, valueWh, signedPayload } of readings) {
+      const reading = decoded(readAt, valueWh, signedPayload);
       if (!reading) continue;
       const key = `${meter} ${register}`;
       const known = this.byRegister.get(key);
@@ -76,7 +81,7 @@ export class ReadingIndex {
     register: Register,
     hash: string,
     nearMillis: number,
-  ): RegisterReading | undefined {
+  ): NamedReading | undefined {
     const readings = this.byRegister.get(`${meter} ${register}`) ?? [];
     let after = firstAfter(readings, nearMillis);
     let before = after - 1;
@@ -84,7 +89,8 @@ export class ReadingIndex {
       for (const place of [before, after]) {
         const reading = readings[place];
         if (!reading) continue;
-        reading.hash ??= readingHash(meter, reading.readAt, register, reading.microWh);
+        const { readAt, microWh, signedPayload } = reading;
+        reading.hash ??= readingHash(meter, readAt, register, microWh, signedPayload);
         if (reading.hash === hash) return reading;
       }
       before -= 1;
@@ -108,8 +114,8 @@ export function isGivenByReadings(slot: SettledRegisters, named: NamedReadings):
 
 /** The readings that a record names for the borders of a register. */
 export interface NamedReadings {
-  start: RegisterReading[];
-  end: RegisterReading[];
+  start: NamedReading[];
+  end: NamedReading[];
 }
 
 /** @param previous the slot before as it counted then, and @param yesterday that of a day before */
@@ -160,9 +166,14 @@ function atBorder(atMillis: number, [before, after]: RegisterReading[]): BorderV
   return registerAt(atMillis, { before, after: encloses ? after : null });
 }
 
-function decoded(readAt: Instant, valueWh: string): Hashed | null {
+function decoded(readAt: Instant, valueWh: string, signedPayload?: string): Hashed | null {
   try {
-    return { atMillis: parseInstant(readAt), microWh: parseRegisterWh(valueWh), readAt };
+    return {
+      atMillis: parseInstant(readAt),
+      microWh: parseRegisterWh(valueWh),
+      readAt,
+      signedPayload,
+    };
   } catch {
     // What cannot be a reading is nobody's: its payload tells so.
     return null;

@@ -82,6 +82,7 @@ export class History {
       household: members.householdRows(),
       gateway: members.gatewayRows(),
       meter: members.meterRows(),
+      meterKey: members.meterKeyRows(),
       tariff: members.tariffRows(),
       networkNode: members.networkRows(),
       standingOrder: members.standingOrderRows(),

@@ -3,6 +3,7 @@ import type { RecordBody } from '../ledger/record.js';
 import type { StandingWish } from '../market/limits.js';
 import { wishFacts } from '../market/market-records.js';
 import { registersFor, type Register } from '../metering/reading.js';
+import { meterKey, type MeterKey, type MeterKeyFacts } from '../parties/meter-key.js';
 import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
 import { networkIn } from '../parties/network.js';
 import { tariffIn } from '../parties/tariff.js';
@@ -40,6 +41,18 @@ interface EnrolledMeter extends Active {
   gateway: string | null;
 }
 
+interface RegisteredKey extends MeterKey {
+  der: Buffer | null;
+  at: Instant;
+  unsignedUntil?: Instant | undefined;
+}
+
+/** The keys that a meter ever had, and until when it may have said something without. */
+export interface Signing {
+  keys: readonly MeterKey[];
+  unsignedUntilMillis: number;
+}
+
 interface StandingLimits {
   validFrom: Instant;
   sellAboveMicroPerKwh: number | null;
@@ -56,10 +69,11 @@ export class Members {
   private readonly meters = new Map<string, EnrolledMeter>();
   private readonly metersOf = new Map<string, string[]>();
   private readonly gateways = new Set<string>();
+  private readonly keys = new Map<string, RegisteredKey[]>();
   private readonly limits = new Map<string, StandingLimits[]>();
 
   /** Takes in a record that is about members; others pass by. */
-  apply({ kind, facts, sequence }: RecordBody): void {
+  apply({ kind, facts, sequence, at }: RecordBody): void {
     if (kind === 'tariff') {
       this.tariffs.push(facts as TariffVersion & JsonObject);
       this.tariffs.sort((a, b) => parseInstant(a.validFrom) - parseInstant(b.validFrom));
@@ -74,6 +88,9 @@ export class Members {
       };
     }
     if (kind === 'operator-action' && facts['action'] === 'moved-out') this.moveOut(facts);
+    if (kind === 'operator-action' && facts['action'] === 'meter-key') {
+      this.addKey(facts as MeterKeyFacts, at);
+    }
     if (kind === 'operator-action' && facts['action'] === 'network') {
       this.networks.push(facts as NetworkVersion & JsonObject);
       this.networks.sort((a, b) => parseInstant(a.validFrom) - parseInstant(b.validFrom));
@@ -145,6 +162,13 @@ export class Members {
     return this.meters.get(meter)?.role ?? null;
   }
 
+  /** What a meter has to sign with; null for one that never had a key. */
+  signingOf(meter: string): Signing | null {
+    const keys = this.keys.get(meter);
+    if (!keys) return null;
+    return { keys, unsignedUntilMillis: parseInstant(keys[0]!.unsignedUntil ?? keys[0]!.at) };
+  }
+
   /** The standing order that holds in a slot: the last one that counts from it or earlier. */
   limitsIn(household: string, slot: Instant) {
     const held = this.limits
@@ -203,6 +227,17 @@ export class Members {
       active_from: meter.activeFrom,
       active_until: meter.activeUntil,
     }));
+  }
+
+  meterKeyRows(): Row[] {
+    return [...this.keys].flatMap(([meter, keys]) =>
+      keys.map(({ number, der, at }) => ({
+        meter_id: meter,
+        number,
+        public_key: der,
+        registered_at: at,
+      })),
+    );
   }
 
   gatewayRows(): Row[] {
@@ -274,6 +309,13 @@ export class Members {
       this.meters.set(meter, enrolled);
       this.metersOf.set(household, [...(this.metersOf.get(household) ?? []), meter]);
     }
+  }
+
+  private addKey({ meter, number, publicKey, unsignedUntil }: MeterKeyFacts, at: Instant): void {
+    const known = this.keys.get(meter) ?? [];
+    if (number !== known.length + 1) throw new Error(`key ${number} of ${meter} is not the next`);
+    const der = publicKey === null ? null : Buffer.from(publicKey, 'base64');
+    this.keys.set(meter, [...known, { ...meterKey(number, der), der, at, unsignedUntil }]);
   }
 
   private moveOut(facts: JsonObject): void {

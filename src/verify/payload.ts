@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
-import { decodeReadings, registersFor, type Register } from '../metering/reading.js';
+import { registersFor, type Register } from '../metering/reading.js';
+import { decodeMessage, signatureFault, type SignedMessage } from '../metering/signed-reading.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
-import type { Instant } from '../units/slot.js';
+import { parseInstant, type Instant } from '../units/slot.js';
 import type { Findings } from './finding.js';
+import type { Signing } from './members.js';
 
 /**
  * A payload as a meter sent it, and the rows that name it: each row says what the payload says, and
- * everything that the payload says stands in a row somewhere.
+ * everything that the payload says stands in a row somewhere. Of a meter with a key it is signed.
  */
 
 export interface Payload {
@@ -39,16 +41,20 @@ export interface Unkept {
 /** Null for a meter that was never enrolled, undefined where nobody knows. */
 export type RoleOf = (meter: string) => MeterRole | null | undefined;
 
+/** The same of what a meter has to sign with. */
+export type SigningOf = (meter: string) => Signing | null | undefined;
+
 /** @returns what still has to be looked for; empty for a payload that is not what its hash says */
-export function assertPayload(
+export async function assertPayload(
   { payloadHash, bytes }: Payload,
   rows: readonly PayloadRow[],
   roleOf: RoleOf,
+  signingOf: SigningOf,
   findings: Findings,
-): Unkept[] {
+): Promise<Unkept[]> {
   const hash = createHash('sha256').update(bytes).digest();
   if (!findings.same('reading_payload', hex(payloadHash), 'bytes', payloadHash, hash)) return [];
-  const { readings } = decodeReadings(Buffer.from(bytes));
+  const { readings, signed: signature } = decodeMessage(Buffer.from(bytes));
   const said = readings.flatMap(({ readAt, importMicroWh, exportMicroWh }) => [
     ...(importMicroWh === null ? [] : [{ readAt, register: 'import' as const, is: importMicroWh }]),
     ...(exportMicroWh === null ? [] : [{ readAt, register: 'export' as const, is: exportMicroWh }]),
@@ -58,6 +64,10 @@ export function assertPayload(
   for (const row of rows) assertRow(row, values, powers, roleOf, findings);
   const meters = new Set<string | null>(rows.map(({ meter }) => meter));
   if (meters.size === 0) meters.add(null);
+  for (const meter of new Set(rows.map((row) => row.meter))) {
+    const own = rows.filter((row) => row.meter === meter);
+    await assertSignature(payloadHash, signature, own, signingOf(meter), findings);
+  }
   const kept = new Set(
     rows.map((row) => `${row.meter} ${row.readAt} ${row.register} ${inMicroWh(row)}`),
   );
@@ -111,6 +121,29 @@ function assertRow(
   } else if (table === 'reading' && !powers.has(`${readAt} ${powerW}`)) {
     findings.add(table, name, 'power_w', 'what its payload says', powerW);
   }
+}
+
+/** @param rows of one meter, whose keys are those of `signing` */
+async function assertSignature(
+  payloadHash: Uint8Array,
+  signed: SignedMessage | null,
+  rows: readonly PayloadRow[],
+  signing: Signing | null | undefined,
+  findings: Findings,
+): Promise<void> {
+  if (signing === undefined || (!signing && !signed)) return;
+  if (signing && !signed) {
+    const late = rows.filter(({ readAt }) => parseInstant(readAt) > signing.unsignedUntilMillis);
+    for (const row of late) {
+      findings.add(row.table, nameOf(row), 'payload_hash', 'a signed payload', 'one without');
+    }
+    return;
+  }
+  for (const key of signing?.keys ?? []) {
+    if ((await signatureFault(signed, key)) === null) return;
+  }
+  const expected = `a signature of ${rows[0]!.meter}`;
+  findings.add('reading_payload', hex(payloadHash), 'bytes', expected, 'none that holds');
 }
 
 /** Of an unknown role any register may be. */

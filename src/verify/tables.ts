@@ -62,6 +62,7 @@ export const TABLES_AT_END = {
   },
   gateway: { table: 'gateway', key: ['gateway_id'], uncovered: {} },
   meter: { table: 'meter', key: ['meter_id'], uncovered: {} },
+  meterKey: { table: 'meter_key', key: ['meter_id', 'number'], uncovered: {} },
   tariff: { table: 'tariff', key: ['valid_from', 'from_minute'], uncovered: {} },
   networkNode: { table: 'network_node', key: ['valid_from', 'node_id'], uncovered: {} },
   standingOrder: {
@@ -154,6 +155,8 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   mqtt_credential: 'hashed secrets of devices',
   market_clock: 'where the simulated clock stands',
   rejection: 'what was refused and never counted',
+  meter_counter:
+    'how far signed messages have counted; at worst one is taken twice, and what was read at an instant counts once',
   late_reading: 'work in hand: where readings came late and slots are to be looked at again',
   regulator_query: "a log of questions: it is kept for the households and is not the ledger's",
   regulator_answer: 'what was answered before, so that later answers can be refused',

@@ -96,6 +96,7 @@ export class Verification {
         report.readings = await checkPayloads(
           tables,
           (meter) => (this.end === 'last record' ? history.members.roleOf(meter) : undefined),
+          (meter) => (this.end === 'last record' ? history.members.signingOf(meter) : undefined),
           findings,
         );
       }

@@ -69,9 +69,17 @@ export const BORDERS_THEN = `
   ) known ON true
   ORDER BY asked.place`;
 
-/** The readings of meters in a window. */
+/** The readings of meters in a window; of a meter with a key, the messages that they came in. */
 export const READINGS = `
-  SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh"
+  SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh",
+    encode(payload_hash, 'hex') AS "payloadHash",
+    CASE WHEN EXISTS (
+      SELECT FROM meter_key
+      WHERE meter_key.microgrid_id = reading.microgrid_id AND meter_key.meter_id = reading.meter_id
+    ) THEN (
+      SELECT bytes FROM reading_payload sent
+      WHERE sent.microgrid_id = reading.microgrid_id AND sent.payload_hash = reading.payload_hash
+    ) END AS message
   FROM reading
   WHERE microgrid_id = $1 AND meter_id = ANY ($2::text[])
     AND register = ANY ('{import,export}') AND read_at BETWEEN $3 AND $4`;

@@ -1,9 +1,12 @@
 import { MICRO_WH_PER_WH, formatRegisterWh } from '../../src/units/energy.js';
+import { Signer } from '../support/signing.js';
 import type { Rooms } from './rooms.js';
 
 /** The meters of a microgrid: they add up what flows and say it over the intake. */
 export class Meters {
   private readonly registers = new Map<string, { importMicroWh: bigint; exportMicroWh: bigint }>();
+
+  private readonly signers = new Map<string, { signer: Signer; counter: number }>();
 
   constructor(
     private readonly rooms: Pick<Rooms, 'metering'>,
@@ -33,12 +36,26 @@ export class Meters {
     return `{"readAt":"${readAt}",${both}${power}}`;
   }
 
+  /** From now on the meter signs, with another key than before. @returns its public key */
+  signs(meter: string, seed: number): string {
+    const signer = new Signer(seed);
+    this.signers.set(meter, { signer, counter: 0 });
+    return signer.publicKey;
+  }
+
   async publish(meter: string, payload: string): Promise<void> {
     await this.rooms.metering.intake({
       topic: `microgrids/${this.microgrid}/meters/${meter}/readings`,
-      payload: Buffer.from(payload),
+      payload: Buffer.from(this.signed(meter, payload)),
       retained: false,
     });
+  }
+
+  private signed(meter: string, payload: string): string {
+    const own = this.signers.get(meter);
+    if (!own) return payload;
+    own.counter += 1;
+    return own.signer.reading(JSON.parse(payload) as object, own.counter);
   }
 
   private of(meter: string): { importMicroWh: bigint; exportMicroWh: bigint } {

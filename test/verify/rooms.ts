@@ -12,6 +12,7 @@ import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import type { Microgrid } from '../../src/parties/microgrid.js';
+import { MeterKeyService } from '../../src/parties/meter-key.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { PeopleService } from '../../src/parties/people.service.js';
 import { AwardService } from '../../src/rewards/award.service.js';
@@ -39,6 +40,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
   const log = new LogService(settings);
   const parties = new PartiesService(database, clock, ledger);
   const people = new PeopleService(clock, ledger);
+  const meterKeys = new MeterKeyService(clock, ledger, settings);
   const intake = new IntakeService(database, clock, settings);
   const metering = new MeteringService(intake);
   const market = new MarketService(database, ledger, parties, clock);
@@ -83,6 +85,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
     log,
     parties,
     people,
+    meterKeys,
     metering,
     market,
     orders,

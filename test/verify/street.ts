@@ -7,7 +7,7 @@ import type { Rooms } from './rooms.js';
 /**
  * Four hours of a street under `metered` in which everything happens that leaves a trace: batteries,
  * changed limits and tariffs, money in and out, late, missing and contradicting readings, a slot set
- * aside, one household that comes and one that goes, and a reward program.
+ * aside, one household that comes and one that goes, meters that begin to sign, and a reward program.
  */
 export const STREET = 'street';
 
@@ -95,7 +95,11 @@ const SLOTS: Slot[] = [
     sun: [400, 500, 0],
     net: { bert: 180, cleo: 40, dora: 90, emil: 110, fred: 30, gerd: 60, hugo: 0 },
     silent: ['emil-grid'],
-    after: (rooms) => rooms.rewards.leave('cleo', 'green', 'tenant-cleo'),
+    after: async (rooms, meters) => {
+      await rooms.rewards.leave('cleo', 'green', 'tenant-cleo');
+      await register(rooms, 'bert-grid', meters.signs('bert-grid', 1));
+      await register(rooms, 'sun-pv', meters.signs('sun-pv', 2));
+    },
   },
   {
     end: '09:15',
@@ -111,7 +115,10 @@ const SLOTS: Slot[] = [
     end: '09:30',
     sun: [100, 700, 0],
     net: { bert: 210, cleo: 30, dora: 40, emil: 60, fred: 15, gerd: 45, hugo: 65 },
-    after: (rooms) => pay(rooms, 'bert', 'payout', 150_000, 'back'),
+    after: async (rooms, meters) => {
+      await pay(rooms, 'bert', 'payout', 150_000, 'back');
+      await register(rooms, 'bert-grid', meters.signs('bert-grid', 3));
+    },
   },
   {
     end: '09:45',
@@ -179,7 +186,12 @@ const SLOTS: Slot[] = [
     sun: [140, 400, -100],
     net: { bert: 230, cleo: 45, emil: 85, fred: 15, gerd: 5, hugo: 65 },
     silent: ['hugo-grid'],
-    after: (_, meters) => meters.read('hugo-grid', at('11:44')),
+    after: async (rooms, meters) => {
+      await meters.read('hugo-grid', at('11:44'));
+      await rooms.database.transaction((sql) =>
+        rooms.meterKeys.revoke(sql, STREET, 'sun-pv', 'otto'),
+      );
+    },
   },
 ];
 
@@ -346,6 +358,16 @@ async function pay(
   const request = { direction, amountMicro, reference };
   const outcome = await settlement.deposit(microgrid, household, request);
   if (outcome !== 'booked') throw new Error(`${direction} of ${id}: ${outcome}`);
+}
+
+async function register(
+  { database, meterKeys }: Rooms,
+  meter: string,
+  publicKey: string,
+): Promise<void> {
+  await database.transaction((sql) =>
+    meterKeys.register(sql, STREET, meter, { publicKey }, 'otto'),
+  );
 }
 
 async function run({ awards }: Rooms, from: string, to: string): Promise<void> {
