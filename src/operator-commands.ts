@@ -1,13 +1,12 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { INestApplicationContext } from '@nestjs/common';
 import { DatabaseService } from './database/database.service.js';
 import type { Sql } from './database/database.service.js';
 import { erase, migrated } from './database-commands.js';
 import { MeteringService } from './metering/metering.service.js';
 import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
+import { DEVICE_COMMANDS, listed, writeSecrets } from './operator-device-commands.js';
 import { LOG_COMMANDS } from './operator-log-commands.js';
-import { DeviceService } from './parties/device.service.js';
 import { JoiningService } from './parties/joining.service.js';
 import { CSV_COLUMNS, parseMemberCsv } from './parties/member-csv.js';
 import type { CsvFault } from './parties/member-csv.js';
@@ -16,13 +15,11 @@ import {
   PRICINGS,
   RATIONINGS,
   SHARING_KEYS,
-  type IssuedSecret,
   type Mechanism,
   type Pricing,
   type Rationing,
   type SharingKey,
 } from './parties/microgrid.js';
-import { mosquittoAcl, mosquittoPasswords } from './parties/mosquitto-files.js';
 import { PartiesService } from './parties/parties.service.js';
 import { instant, parse } from './parties/parse.js';
 import { COMMAND_LINE } from './parties/people.js';
@@ -123,20 +120,6 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     required: ['user'],
     run: resetPassword,
   },
-  'rotate-secret': {
-    usage: '--microgrid M --device ID [--secrets FILE]',
-    summary: 'a new secret for a meter, gateway or household device',
-    options: { microgrid: TEXT, device: TEXT, secrets: TEXT },
-    required: ['microgrid', 'device'],
-    run: rotateSecret,
-  },
-  'revoke-secret': {
-    usage: '--microgrid M --device ID',
-    summary: "end a device's access",
-    options: { microgrid: TEXT, device: TEXT },
-    required: ['microgrid', 'device'],
-    run: revokeSecret,
-  },
   'move-out': {
     usage: '--microgrid M --household H --at INSTANT',
     summary: 'end a household, its meters, grants and devices at a slot border',
@@ -172,15 +155,7 @@ stays. It acts as the eraser: DATABASE_ERASER_URL, or the embedded database's ow
     required: ['microgrid'],
     run: rejections,
   },
-  mosquitto: {
-    usage: '--out DIR [--service USER]',
-    summary: 'password and ACL file for a Mosquitto of your own',
-    help: `Writes DIR/passwords and DIR/acl. Run it again after enrolling, and let Mosquitto reload (SIGHUP).
-  --service USER          the service's own user; when it is new, its secret goes to DIR/service-secret`,
-    options: { out: TEXT, service: TEXT },
-    required: ['out'],
-    run: mosquitto,
-  },
+  ...DEVICE_COMMANDS,
   ...LOG_COMMANDS,
 };
 
@@ -304,28 +279,6 @@ async function resetPassword(app: INestApplicationContext, given: Given): Promis
   return { document: { person, ...issued }, text };
 }
 
-async function rotateSecret(app: INestApplicationContext, given: Given): Promise<Outcome> {
-  const secrets = given.optional('secrets');
-  const issued = await transaction(app, async (sql) => {
-    const one = await app
-      .get(DeviceService)
-      .rotateSecret(sql, given.text('microgrid'), given.text('device'), BY);
-    if (secrets !== undefined) await writeSecrets(secrets, [one]);
-    return one;
-  });
-  if (secrets === undefined) return { document: issued, text: listed([issued]) };
-  const { username, kind } = issued;
-  return { document: { username, kind, secrets }, text: `The secret is in ${secrets}.` };
-}
-
-async function revokeSecret(app: INestApplicationContext, given: Given): Promise<Outcome> {
-  const device = given.text('device');
-  await transaction(app, (sql) =>
-    app.get(DeviceService).revoke(sql, given.text('microgrid'), device, BY),
-  );
-  return { document: { device, revoked: true }, text: `${device} has no access any more.` };
-}
-
 async function moveOut(app: INestApplicationContext, given: Given): Promise<Outcome> {
   const household = given.text('household');
   const activeUntil = parse(instant, given.text('at'));
@@ -349,36 +302,6 @@ async function rejections(app: INestApplicationContext, given: Given): Promise<O
     (one) => `${one.lastSeenAt}  ${one.reason}  ${one.topic}  ${one.count} times: ${one.detail}`,
   );
   return { document: { items, next: null }, text: lines.join('\n') || 'Nothing was refused.' };
-}
-
-async function mosquitto(app: INestApplicationContext, given: Given): Promise<Outcome> {
-  const out = given.text('out');
-  const service = given.optional('service');
-  const devices = app.get(DeviceService);
-  await mkdir(out, { recursive: true });
-  const { credentials, meters } = await transaction(app, async (sql) => {
-    const issued = service === undefined ? null : await devices.enrolService(sql, service);
-    if (issued) await writePrivately(join(out, 'service-secret'), `${issued.secret}\n`, 'wx');
-    return devices.credentials(sql);
-  });
-  await writePrivately(join(out, 'passwords'), mosquittoPasswords(credentials), 'w');
-  await writePrivately(join(out, 'acl'), mosquittoAcl(credentials, meters), 'w');
-  const text = `Wrote passwords and acl for ${credentials.length} users to ${out}.`;
-  return { document: { out, users: credentials.length }, text };
-}
-
-/** Within the transaction: were the file not writable, nobody would ever know the secrets. */
-async function writeSecrets(file: string, items: readonly IssuedSecret[]): Promise<void> {
-  await writePrivately(file, `${JSON.stringify({ items }, null, 2)}\n`, 'wx');
-}
-
-async function writePrivately(file: string, text: string, flag: 'w' | 'wx'): Promise<void> {
-  await writeFile(file, text, { flag, mode: 0o600 });
-}
-
-function listed(items: readonly IssuedSecret[]): string {
-  const lines = items.map(({ username, kind, secret }) => `${username}  ${kind}  ${secret}`);
-  return ['Secrets, shown only now:', ...lines].join('\n');
 }
 
 function amount(option: string, text: string): number {

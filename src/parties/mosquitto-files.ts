@@ -30,3 +30,63 @@ export function mosquittoAcl(
   }
   return `${lines.join('\n')}\n`;
 }
+
+/** Where a Mosquitto listens, and how it keeps what waits for the service. */
+export interface Listeners {
+  /** Absolute; holds `passwords` and `acl`, and the queues in `data/`. */
+  folder: string;
+  service: { host: string; port: number };
+  /** Null: meters use the service's listener. `ca` asks them for a client certificate. */
+  meters: { port: number; certificate: string; key: string; ca: string | null } | null;
+  /** Null: queues are written down at every change. */
+  autosaveSeconds: number | null;
+}
+
+/** A whole mosquitto.conf. @see mosquitto.conf(5) of 2.0 */
+export function mosquittoConfiguration(listeners: Listeners): string {
+  const { folder, service, meters, autosaveSeconds } = listeners;
+  return `${[
+    '# Written by npm run operator -- mosquitto. Reload after every change of passwords and acl: SIGHUP.',
+    'per_listener_settings false',
+    'allow_anonymous false',
+    `password_file ${folder}/passwords`,
+    `acl_file ${folder}/acl`,
+    '',
+    `listener ${service.port} ${service.host}`,
+    ...(meters ? ['', ...tlsListener(meters)] : []),
+    '',
+    '# What waits for the service survives a restart of the broker.',
+    'persistence true',
+    `persistence_location ${folder}/data/`,
+    ...(autosaveSeconds === null
+      ? ['autosave_on_changes true', 'autosave_interval 1']
+      : ['autosave_on_changes false', `autosave_interval ${autosaveSeconds}`]),
+    'persistent_client_expiration 30d',
+    '# No limit in practice. Written as 0, early releases of 2.0 end a connection at a refused message.',
+    'max_queued_messages 10000000',
+    'max_inflight_messages 65535',
+    '',
+    '# Readings are small; nothing larger is taken from anyone.',
+    'max_packet_size 1048576',
+    'max_connections 20000',
+    'max_keepalive 3600',
+    'connection_messages false',
+  ].join('\n')}\n`;
+}
+
+function tlsListener({ port, certificate, key, ca }: NonNullable<Listeners['meters']>): string[] {
+  const lines = [
+    `listener ${port}`,
+    `certfile ${certificate}`,
+    `keyfile ${key}`,
+    'tls_version tlsv1.2',
+  ];
+  if (ca === null) return lines;
+  return [
+    ...lines,
+    `cafile ${ca}`,
+    'require_certificate true',
+    '# The certificate says who it is; a password is not asked for.',
+    'use_identity_as_username true',
+  ];
+}
