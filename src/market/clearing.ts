@@ -119,25 +119,7 @@ function clearInNetwork(
   bids: readonly BookedOrder[],
   asks: readonly BookedOrder[],
 ): ClearedBook {
-  const known = new Set(nodes.map(({ node }) => node));
-  const root = nodes.find(({ parent }) => parent === null)!.node;
-  const placed = (order: BookedOrder) => ({
-    ...order,
-    node: order.feeder !== null && known.has(order.feeder) ? order.feeder : root,
-  });
-  const input = {
-    bids: bids.map(placed),
-    asks: asks.map(placed),
-    network: nodes.map((node) => ({
-      id: node.node,
-      parent: node.parent,
-      feePerUnit: node.feeMicroPerKwh,
-      capacityUp: slotWh(node.capacityUpW, rules.slotMinutes),
-      capacityDown: slotWh(node.capacityDownW, rules.slotMinutes),
-    })),
-    kThousandths: rules.kThousandths,
-    rationing: rules.rationing,
-  };
+  const input = inNetwork(rules, nodes, bids, asks);
   if (canMeetWishes(input)) return clearWishes(input);
   const { trades, price, interval, volume } = networkAuction(input);
   return {
@@ -191,6 +173,34 @@ type PlacedBook = Omit<NetworkAuctionInput, 'bids' | 'asks'> & {
   readonly bids: readonly (BookedOrder & { readonly node: string })[];
   readonly asks: readonly (BookedOrder & { readonly node: string })[];
 };
+
+/** The book with every order at its node, for the auction in a network. */
+export function inNetwork<Order extends BookedOrder>(
+  { slotMinutes, kThousandths, rationing }: ClearingRules,
+  nodes: NetworkVersion['nodes'],
+  bids: readonly Order[],
+  asks: readonly Order[],
+) {
+  const known = new Set(nodes.map(({ node }) => node));
+  const root = nodes.find(({ parent }) => parent === null)!.node;
+  const placed = (order: Order) => ({
+    ...order,
+    node: order.feeder !== null && known.has(order.feeder) ? order.feeder : root,
+  });
+  return {
+    bids: bids.map(placed),
+    asks: asks.map(placed),
+    network: nodes.map((node) => ({
+      id: node.node,
+      parent: node.parent,
+      feePerUnit: node.feeMicroPerKwh,
+      capacityUp: slotWh(node.capacityUpW, slotMinutes),
+      capacityDown: slotWh(node.capacityDownW, slotMinutes),
+    })),
+    kThousandths,
+    rationing,
+  } satisfies NetworkAuctionInput;
+}
 
 /** What a wire of this power carries in one slot, in whole Wh. */
 function slotWh(watts: number | null, slotMinutes: number): number | null {

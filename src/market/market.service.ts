@@ -193,6 +193,11 @@ export class MarketService {
     return new Map(rows.map(({ householdId, ...limits }) => [householdId, limits]));
   }
 
+  /** The orders that came to the book of a slot, by id; those taken back are absent. */
+  async ordersOf(sql: Sql, microgridId: string, slotStart: Instant): Promise<GatedOrder[]> {
+    return sql.query<GatedOrder>(store.ORDERS_OF_SLOT, [microgridId, slotStart]);
+  }
+
   /** The trades of a slot as they count now, by number. */
   async tradesOf(sql: Sql, microgridId: string, slotStart: Instant): Promise<SavedTrade[]> {
     return sql.query<SavedTrade>(store.TRADES_OF_SLOT, [microgridId, slotStart]);

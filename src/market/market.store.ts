@@ -45,6 +45,15 @@ export const OPEN_OF_SLOT = `
   FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
   ORDER BY order_id`;
 
+/** Every order that came to the book of a slot. */
+export const ORDERS_OF_SLOT = `
+  SELECT ${ORDER}, (
+      SELECT feeder FROM household
+      WHERE household.microgrid_id = market_order.microgrid_id
+        AND household.household_id = market_order.household_id) AS feeder
+  FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status <> 'cancelled'
+  ORDER BY order_id`;
+
 export const INSERT_ORDER = `
   INSERT INTO market_order (microgrid_id, order_id, household_id, slot_start, side, energy_wh,
     price_micro_per_kwh, delivery, status, idempotency_key, request_hash, hold_id, sequence, placed_by)

@@ -55,24 +55,7 @@ export interface MeteredMarketResult {
  */
 export function meteredMarket(input: MeteredMarketInput): MeteredMarketResult {
   const { tariff } = input;
-  const asks = asksOf(input);
-  const lowestAsk = asks.reduce((lowest, { price }) => Math.min(lowest, price), Infinity);
-  const walletLimited: string[] = [];
-  const bids: BookedOrder[] = [];
-  for (const household of input.households) {
-    const limit = bidWithin(tariff, household.buyBelowMicroPerKwh);
-    if (household.toBuyWh === 0 || limit === null) continue;
-    const price = limit - tariff.gridFeeMicroPerKwh;
-    const wishes = wishesOf(household, limit, input);
-    const most = limit + Math.max(0, ...wishes.map(({ premium }) => premium));
-    // From one seller it may buy what meets a wish and what does not.
-    const quantity = coveredWh(household, most, asks.length * (1 + wishes.length));
-    if (quantity < household.toBuyWh && price >= lowestAsk) {
-      walletLimited.push(household.householdId);
-    }
-    const { householdId: id, feeder } = household;
-    bids.push({ id, trader: id, feeder, price, quantity, wishes });
-  }
+  const { bids, asks, walletLimited } = standingBook(input);
   const cleared = clearBook(input.rules, tariff, bids, asks);
   const trades = cleared.trades.map((trade) => ({
     buyer: trade.bid.trader,
@@ -110,6 +93,34 @@ function wishesOf(
     const known = rules.network?.nodes.some(({ node }) => node === feeder) ?? false;
     return feeder !== null && known ? [{ kind: 'feeder', node: feeder, premium }] : [];
   });
+}
+
+/** The standing orders as the auction takes them, each bid as far as its wallet goes. */
+export function standingBook(input: MeteredMarketInput): {
+  bids: BookedOrder[];
+  asks: BookedOrder[];
+  walletLimited: string[];
+} {
+  const { tariff } = input;
+  const asks = asksOf(input);
+  const lowestAsk = asks.reduce((lowest, { price }) => Math.min(lowest, price), Infinity);
+  const walletLimited: string[] = [];
+  const bids: BookedOrder[] = [];
+  for (const household of input.households) {
+    const limit = bidWithin(tariff, household.buyBelowMicroPerKwh);
+    if (household.toBuyWh === 0 || limit === null) continue;
+    const price = limit - tariff.gridFeeMicroPerKwh;
+    const wishes = wishesOf(household, limit, input);
+    const most = limit + Math.max(0, ...wishes.map(({ premium }) => premium));
+    // From one seller it may buy what meets a wish and what does not.
+    const quantity = coveredWh(household, most, asks.length * (1 + wishes.length));
+    if (quantity < household.toBuyWh && price >= lowestAsk) {
+      walletLimited.push(household.householdId);
+    }
+    const { householdId: id, feeder } = household;
+    bids.push({ id, trader: id, feeder, price, quantity, wishes });
+  }
+  return { bids, asks, walletLimited };
 }
 
 function asksOf({ households, tariff }: MeteredMarketInput): BookedOrder[] {

@@ -35,6 +35,54 @@ export interface MeteredSharingInput {
 
 /** Divides one slot's surplus; what does not divide goes to the lower id. @throws RangeError when a household both sells and buys */
 export function meteredSharing(input: MeteredSharingInput): MeteredMarketResult {
+  const { households, price, buyerPrice, shares } = shareOut(input);
+  const given = shares.map(({ givenWh }) => givenWh);
+  const taken = shares.map(({ takenWh }) => takenWh);
+  const trades = pairInOrder(
+    { orders: orders(households, buyerPrice, given), quantities: given },
+    { orders: orders(households, price, taken), quantities: taken },
+    price,
+  )!.map(({ bid, ask, quantity }): MatchedTrade => ({
+    buyer: bid.trader,
+    seller: ask.trader,
+    bidId: null,
+    askId: null,
+    energyWh: quantity,
+    buyerPriceMicroPerKwh: buyerPrice,
+    sellerPriceMicroPerKwh: price,
+    congestionMicroPerKwh: 0,
+    firm: false,
+  }));
+  return {
+    price: trades.length === 0 ? null : price,
+    interval: null,
+    tradedWh: sum(given),
+    trades,
+    walletLimited: households.flatMap(({ householdId }, at) =>
+      shares[at]!.coveredWh < shares[at]!.wantedWh ? [householdId] : [],
+    ),
+    wishes: [],
+  };
+}
+
+/** What a household brought to the pool, or wanted of it, at the agreed price, and what it got. */
+export interface Share {
+  readonly offeredWh: number;
+  readonly takenWh: number;
+  readonly wantedWh: number;
+  /** What its wallet covers of what it wants. */
+  readonly coveredWh: number;
+  readonly givenWh: number;
+}
+
+/** The division behind the trades: households by id, and the share of each in their order. */
+export function shareOut(input: MeteredSharingInput): {
+  readonly households: readonly SharingHousehold[];
+  readonly price: number;
+  /** With the grid fee. */
+  readonly buyerPrice: number;
+  readonly shares: readonly Share[];
+} {
   const { tariff, sharing } = input;
   const households = input.households.toSorted((a, b) => (a.householdId < b.householdId ? -1 : 1));
   const both = households.find(({ toSellWh, toBuyWh }) => toSellWh > 0 && toBuyWh > 0);
@@ -59,31 +107,14 @@ export function meteredSharing(input: MeteredSharingInput): MeteredMarketResult 
     households.map(({ share }, at) => ({ needWh: covered[at]!, ...share })),
   );
   const taken = ration('pro-rata', sum(given), offered);
-  const trades = pairInOrder(
-    { orders: orders(households, buyerPrice, given), quantities: given },
-    { orders: orders(households, price, taken), quantities: taken },
-    price,
-  )!.map(({ bid, ask, quantity }): MatchedTrade => ({
-    buyer: bid.trader,
-    seller: ask.trader,
-    bidId: null,
-    askId: null,
-    energyWh: quantity,
-    buyerPriceMicroPerKwh: buyerPrice,
-    sellerPriceMicroPerKwh: price,
-    congestionMicroPerKwh: 0,
-    firm: false,
+  const shares = households.map((_, at) => ({
+    offeredWh: offered[at]!,
+    takenWh: taken[at]!,
+    wantedWh: wanted[at]!,
+    coveredWh: covered[at]!,
+    givenWh: given[at]!,
   }));
-  return {
-    price: trades.length === 0 ? null : price,
-    interval: null,
-    tradedWh: sum(given),
-    trades,
-    walletLimited: households.flatMap(({ householdId }, at) =>
-      covered[at]! < wanted[at]! ? [householdId] : [],
-    ),
-    wishes: [],
-  };
+  return { households, price, buyerPrice, shares };
 }
 
 /**

@@ -27,16 +27,11 @@ export interface AuctionOutcome {
   readonly rationing: Rationing;
 }
 
-/** How figures are written: as they are, unless the caller knows their unit. */
-export interface Wording {
-  readonly price: (price: number) => string;
-  readonly quantity: (quantity: number) => string;
-}
-
-const PLAIN: Wording = { price: String, quantity: String };
-
 /** Gathers once what `orderFate` tells every order. */
-export function auctionOutcome(input: CallAuctionInput, result: CallAuctionResult): AuctionOutcome {
+export function auctionOutcome(
+  input: Pick<CallAuctionInput, 'bids' | 'asks' | 'rationing'>,
+  result: Pick<CallAuctionResult, 'filled' | 'price' | 'splitBy'>,
+): AuctionOutcome {
   return {
     bid: sideOutcome(input.bids, 'bid', result.filled),
     ask: sideOutcome(input.asks, 'ask', result.filled),
@@ -44,6 +39,37 @@ export function auctionOutcome(input: CallAuctionInput, result: CallAuctionResul
     splitBy: result.splitBy,
     rationing: input.rationing ?? 'pro-rata',
   };
+}
+
+/**
+ * - `filled`: all of it
+ * - `no-counterpart`: nobody stood on the other side
+ * - `beyond-limit`: nobody there came within any limit of this side
+ * - `outbid`: better limits were served, and nothing was left
+ * - `rationed`: at the last limit served there was not enough for all
+ * - `own-orders`: what was left within the limit was of the same household
+ */
+export type Fate =
+  'filled' | 'no-counterpart' | 'beyond-limit' | 'outbid' | 'rationed' | 'own-orders';
+
+/** What kept an order from more than it was served. @param filled what it was served */
+export function fateOf(
+  order: LimitOrder,
+  side: Side,
+  filled: number,
+  outcome: AuctionOutcome,
+): Fate {
+  if (filled === order.quantity) return 'filled';
+  const own = outcome[side];
+  const opposite = outcome[side === 'bid' ? 'ask' : 'bid'].best;
+  if (own.lastServed === null) {
+    if (opposite === null) return 'no-counterpart';
+    const isMet = own.best !== null && !isBehind(own.best, opposite, side);
+    return isMet ? 'own-orders' : 'beyond-limit';
+  }
+  if (isBehind(order.price, own.lastServed, side)) return 'outbid';
+  const isLast = order.price === own.lastServed;
+  return isLast && own.servedAtLast < own.wantedAtLast ? 'rationed' : 'own-orders';
 }
 
 /**
@@ -55,62 +81,51 @@ export function orderFate(
   side: Side,
   filled: number,
   outcome: AuctionOutcome,
-  wording: Wording = PLAIN,
 ): string {
   const own = outcome[side];
-  const { price, quantity } = wording;
-  const limit = `you ${side === 'bid' ? 'bid' : 'asked'} ${price(order.price)}`;
-  if (filled === order.quantity) {
-    return `filled: ${limit}, ${priceWords(order, side, outcome, price)}`;
-  }
-  const start = beginning(order, filled, quantity);
-  if (own.lastServed === null) return `${start}: ${limit}, ${nobodyServed(side, outcome, price)}`;
-  const behind = side === 'bid' ? own.lastServed - order.price : order.price - own.lastServed;
+  const limit = `you ${side === 'bid' ? 'bid' : 'asked'} ${order.price}`;
+  const fate = fateOf(order, side, filled, outcome);
+  if (fate === 'filled') return `filled: ${limit}, ${priceWords(order, side, outcome)}`;
+  const start = beginning(order, filled);
+  if (own.lastServed === null) return `${start}: ${limit}, ${nobodyServed(fate, side, outcome)}`;
   const last = `the last ${side} served`;
-  if (behind > 0) return `${start}: ${limit}, ${last} was ${price(own.lastServed)}`;
-  if (behind === 0 && own.servedAtLast < own.wantedAtLast) {
+  if (fate === 'outbid') return `${start}: ${limit}, ${last} was ${own.lastServed}`;
+  if (fate === 'rationed') {
     const scarcity =
-      `of ${quantity(own.wantedAtLast)} at that price ` +
-      `${quantity(own.servedAtLast)} could be served, ${SHARED[outcome.rationing]}`;
+      `of ${own.wantedAtLast} at that price ` +
+      `${own.servedAtLast} could be served, ${SHARED[outcome.rationing]}`;
     return `${start}: ${limit}, as ${last}; ${scarcity}`;
   }
   return `${start}: ${limit}; what was left within that limit was of your own`;
 }
 
-const SHARED: Readonly<Record<Rationing, string>> = {
+export const SHARED: Readonly<Record<Rationing, string>> = {
   time: 'first come first',
   'pro-rata': 'in proportion',
   'max-min': 'in equal parts',
 };
 
 /** How every reason for less than everything begins. */
-export function beginning(
-  { quantity }: Pick<LimitOrder, 'quantity'>,
-  filled: number,
-  words: Wording['quantity'] = String,
-): string {
-  return filled === 0 ? 'not filled' : `filled ${words(filled)} of ${words(quantity)}`;
+export function beginning({ quantity }: Pick<LimitOrder, 'quantity'>, filled: number): string {
+  return filled === 0 ? 'not filled' : `filled ${filled} of ${quantity}`;
 }
 
-function priceWords(
-  order: LimitOrder,
-  side: Side,
-  { price, splitBy }: AuctionOutcome,
-  words: Wording['price'],
-): string {
+function priceWords(order: LimitOrder, side: Side, { price, splitBy }: AuctionOutcome): string {
   if (splitBy !== null) return 'and traded within it';
-  if (price !== null) return `the price is ${words(price)}`;
-  return side === 'bid' ? `and pay ${words(order.price)}` : 'and receive what each buyer bid';
+  if (price !== null) return `the price is ${price}`;
+  return side === 'bid' ? `and pay ${order.price}` : 'and receive what each buyer bid';
 }
 
-function nobodyServed(side: Side, outcome: AuctionOutcome, words: Wording['price']): string {
-  const opposite = outcome[side === 'bid' ? 'ask' : 'bid'];
-  if (opposite.best === null) return side === 'bid' ? 'nobody sells' : 'nobody buys';
-  const isWithin = (limit: number) =>
-    side === 'bid' ? limit >= opposite.best! : limit <= opposite.best!;
-  const best = `the ${side === 'bid' ? 'lowest ask' : 'highest bid'} was ${words(opposite.best)}`;
-  const own = outcome[side].best;
-  return own !== null && isWithin(own) ? `${best}, but of your own` : best;
+function nobodyServed(fate: Fate, side: Side, outcome: AuctionOutcome): string {
+  if (fate === 'no-counterpart') return side === 'bid' ? 'nobody sells' : 'nobody buys';
+  const opposite = outcome[side === 'bid' ? 'ask' : 'bid'].best!;
+  const best = `the ${side === 'bid' ? 'lowest ask' : 'highest bid'} was ${opposite}`;
+  return fate === 'own-orders' ? `${best}, but of your own` : best;
+}
+
+/** Whether a limit is less willing to trade than another. */
+function isBehind(limit: number, other: number, side: Side): boolean {
+  return side === 'bid' ? limit < other : limit > other;
 }
 
 function sideOutcome(
@@ -118,7 +133,7 @@ function sideOutcome(
   side: Side,
   filled: ReadonlyMap<LimitOrder, number>,
 ): SideOutcome {
-  const isBetter = (a: number, b: number) => (side === 'bid' ? a > b : a < b);
+  const isBetter = (a: number, b: number) => isBehind(b, a, side);
   let best: number | null = null;
   let lastServed: number | null = null;
   for (const order of orders) {

@@ -49,6 +49,15 @@ const TABLE = {
       simulator: 'microgrid',
     },
   },
+  // The handler tells a regulator no energy of a slot and no limit.
+  'fairness.read': {
+    people: {
+      household: 'microgrid',
+      operator: 'microgrid',
+      regulator: 'microgrid',
+      simulator: 'microgrid',
+    },
+  },
   'household.read': { people: { household: 'household', operator: 'microgrid' } },
   'household.write': { people: { household: 'household' } },
   // Operators switch it on for members who never open the page; limits stay the household's own.

@@ -1,7 +1,11 @@
 import type { ClearingRules } from '../market/clearing.js';
 import type { StandingWish } from '../market/limits.js';
 import { meteredMarket } from '../market/metered-market.js';
-import { meteredSharing, type SharingRules } from '../market/metered-sharing.js';
+import {
+  meteredSharing,
+  type SharingHousehold,
+  type SharingRules,
+} from '../market/metered-sharing.js';
 import { numberTrades, type Trade } from '../market/trade.js';
 import type { PriceInterval } from '../market/pricing.js';
 import type { MeasurementQuality } from '../metering/measurement.js';
@@ -175,9 +179,12 @@ export function isMadeAtClose({ mechanism }: Pick<SlotTerms, 'mechanism'>): bool
   return mechanism === 'metered' || mechanism === 'sharing';
 }
 
-function makeMarket({ terms, households }: SlotInput, claims: Map<string, HouseholdClaims>) {
-  const { tariff, rules, sharing } = terms;
-  const metered = households.map(({ householdId, feeder, share, limits, availableMicro }) => ({
+/** What households bring to a market at close: what their own uses leave to sell or to buy. */
+export function atMarket(
+  households: readonly SlotHousehold[],
+  claims: ReadonlyMap<string, Pick<HouseholdClaims, 'toSell' | 'toBuyWh'>>,
+): SharingHousehold[] {
+  return households.map(({ householdId, feeder, share, limits, availableMicro }) => ({
     householdId,
     feeder,
     share,
@@ -187,6 +194,11 @@ function makeMarket({ terms, households }: SlotInput, claims: Map<string, Househ
     ...limits,
     availableMicro,
   }));
+}
+
+function makeMarket({ terms, households }: SlotInput, claims: Map<string, HouseholdClaims>) {
+  const { tariff, rules, sharing } = terms;
+  const metered = atMarket(households, claims);
   const cleared =
     sharing === null
       ? meteredMarket({ households: metered, tariff, rules })

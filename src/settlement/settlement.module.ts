@@ -1,5 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import { AlarmController } from './alarm.controller.js';
+import { FairnessController } from './fairness.controller.js';
+import { FairnessService } from './fairness.service.js';
 import { HouseholdController } from './household.controller.js';
 import { ManifestController } from './manifest.controller.js';
 import { ManifestService } from './manifest.service.js';
@@ -19,6 +21,7 @@ import { StatementService } from './statement.service.js';
 @Module({
   controllers: [
     AlarmController,
+    FairnessController,
     HouseholdController,
     ManifestController,
     MicrogridController,
@@ -26,6 +29,7 @@ import { StatementService } from './statement.service.js';
     SettlementOperatorController,
   ],
   providers: [
+    FairnessService,
     ManifestService,
     MarketWatchService,
     ReceiptService,
@@ -35,6 +39,12 @@ import { StatementService } from './statement.service.js';
     SlotCorrectionService,
     StatementService,
   ],
-  exports: [ManifestService, MarketWatchService, SettlementService, SlotClockService],
+  exports: [
+    FairnessService,
+    ManifestService,
+    MarketWatchService,
+    SettlementService,
+    SlotClockService,
+  ],
 })
 export class SettlementModule {}

@@ -23,6 +23,24 @@ export const SLOT = `
   SELECT status, revision, closed_sequence AS "closedSequence" FROM slot
   WHERE microgrid_id = $1 AND slot_start = $2`;
 
+const CLEARED_SLOT = `
+  slot_start AS slot, slot_end AS "slotEnd", revision, gate_sequence AS "gateSequence",
+  CASE WHEN status = 'closed' THEN closed_sequence END AS "closedSequence"`;
+
+/** A slot whose orders have met: at its gate, or when it closed. */
+export const CLEARED = `
+  SELECT ${CLEARED_SLOT} FROM slot
+  WHERE microgrid_id = $1 AND slot_start = $2 AND (status = 'closed' OR gate_sequence IS NOT NULL)`;
+
+/** Such slots in [$2, $3) before $4, newest first. */
+export const CLEARED_SLOTS = `
+  SELECT ${CLEARED_SLOT} FROM slot
+  WHERE microgrid_id = $1 AND (status = 'closed' OR gate_sequence IS NOT NULL)
+    AND ($2::timestamptz IS NULL OR slot_start >= $2)
+    AND ($3::timestamptz IS NULL OR slot_start < $3)
+    AND ($4::timestamptz IS NULL OR slot_start < $4)
+  ORDER BY slot_start DESC LIMIT $5`;
+
 export const GATE_CLOSED = `
   INSERT INTO slot (microgrid_id, slot_start, slot_end, status, clearing_price_micro_per_kwh,
     traded_wh, gate_sequence)

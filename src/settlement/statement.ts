@@ -34,6 +34,12 @@ export function dayAt(epochMillis: number, timeZone: string): string {
   return `${monthAt(epochMillis, timeZone)}-${String(day).padStart(2, '0')}`;
 }
 
+/** The local time of day, `HH:MM`. */
+export function timeAt(epochMillis: number, timeZone: string): string {
+  const { hour, minute } = localParts(epochMillis, timeZone);
+  return `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`;
+}
+
 /** Epoch milliseconds of 00:00 on the first of a month in a time zone. */
 function localMidnight(year: number, month: number, timeZone: string): number {
   const wanted = Date.UTC(year, month - 1, 1);

@@ -36,6 +36,8 @@ const SCENARIOS = `
   microgrid.read     | other      | olga sim
   microgrid.read     |            | olga sim
   market.read        | street     | anna olga otto sim
+  fairness.read      | street     | anna olga otto rita sim
+  fairness.read      | other      | olga sim
   household.read     | street/h1  | anna olga otto
   household.read     | street/h2  | olga otto
   household.read     | other/h1   | olga

@@ -1,0 +1,159 @@
+import { Injectable } from '@nestjs/common';
+import { DatabaseService } from '../database/database.service.js';
+import { LedgerService } from '../ledger/ledger.service.js';
+import { MarketService } from '../market/market.service.js';
+import type { Period } from '../parties/access.js';
+import type { Microgrid } from '../parties/microgrid.js';
+import type { Instant } from '../units/slot.js';
+import { isMadeAtClose } from './close-slot.js';
+import * as store from './settlement.store.js';
+import { SlotClosingService } from './slot-closing.service.js';
+import {
+  settledHousehold,
+  termsOfManifest,
+  type HouseholdFacts,
+  type ManifestFacts,
+} from './slot-facts.js';
+import { explainClose, explainOrders, type ExplainedSlot } from './slot-fairness.js';
+
+/** A slot whose orders have met, and the records that say so. */
+export interface ClearedSlot {
+  readonly slot: Instant;
+  readonly slotEnd: Instant;
+  readonly revision: number;
+  readonly gateSequence: number | null;
+  readonly closedSequence: number | null;
+}
+
+/** `erased_in_part`: orders of a household that has gone are no longer known. */
+export type FairnessOutcome =
+  | { readonly outcome: 'explained'; readonly slot: ExplainedSlot }
+  | { readonly outcome: 'not_cleared_yet' | 'erased_in_part' };
+
+/** Orders that are kept at most in slots explained before. */
+const KEPT_ORDERS = 100_000;
+
+/**
+ * Explains slots from the journal whenever somebody asks, in a handful of statements. What was told
+ * last is kept in memory and told again while the slot's records are the same; nothing is stored.
+ */
+@Injectable()
+export class FairnessService {
+  private readonly kept = new Map<string, { of: string; told: FairnessOutcome; orders: number }>();
+  private keptOrders = 0;
+
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly ledger: LedgerService,
+    private readonly market: MarketService,
+    private readonly closing: SlotClosingService,
+  ) {}
+
+  async explain(microgrid: Microgrid, slotStart: Instant): Promise<FairnessOutcome> {
+    const [cleared] = await this.database.query<ClearedSlot>(store.CLEARED, [
+      microgrid.microgridId,
+      slotStart,
+    ]);
+    return cleared ? this.explainCleared(microgrid, cleared) : { outcome: 'not_cleared_yet' };
+  }
+
+  /** Slots that can be explained, newest first; one more than the limit if there are more. */
+  async clearedSlots(
+    microgridId: string,
+    { from, until }: Period,
+    page: { readonly after: Instant | null; readonly limit: number },
+  ): Promise<ClearedSlot[]> {
+    return this.database.query<ClearedSlot>(store.CLEARED_SLOTS, [
+      microgridId,
+      from,
+      until,
+      page.after,
+      page.limit + 1,
+    ]);
+  }
+
+  async explainCleared(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
+    const place = `${microgrid.microgridId} ${cleared.slot}`;
+    const of = `${cleared.gateSequence} ${cleared.closedSequence} ${cleared.revision}`;
+    const known = this.kept.get(place);
+    if (known?.of === of) return known.told;
+    const told = isMadeAtClose(microgrid)
+      ? await this.ofClose(microgrid, cleared)
+      : await this.ofGate(microgrid, cleared);
+    this.keep(place, of, told);
+    return told;
+  }
+
+  /** Orders that met ahead, and the trades that came of them. */
+  private async ofGate(
+    microgrid: Microgrid,
+    { slot, revision, gateSequence }: ClearedSlot,
+  ): Promise<FairnessOutcome> {
+    const { microgridId } = microgrid;
+    const [terms, orders, trades, [gate]] = await Promise.all([
+      this.closing.termsOf(this.database, microgrid, slot),
+      this.market.ordersOf(this.database, microgridId, slot),
+      this.market.tradesOf(this.database, microgridId, slot),
+      this.ledger.recordsAt(this.database, microgridId, [gateSequence ?? 0]),
+    ]);
+    const told = (gate?.facts['orders'] ?? []) as readonly unknown[];
+    if (told.length !== orders.length) return { outcome: 'erased_in_part' };
+    const book = explainOrders(terms, orders, trades);
+    return explained({ terms, basis: 'gate', revision, timeZone: microgrid.timeZone, book });
+  }
+
+  /** Standing orders with the energy that was metered, as last corrected. */
+  private async ofClose(
+    microgrid: Microgrid,
+    { slot, revision, closedSequence }: ClearedSlot,
+  ): Promise<FairnessOutcome> {
+    const { microgridId } = microgrid;
+    const rows = await this.database.query<{ sequence: number }>(store.SETTLEMENTS_OF_SLOT, [
+      microgridId,
+      slot,
+    ]);
+    const [now, [closed], records, trades] = await Promise.all([
+      this.closing.termsOf(this.database, microgrid, slot),
+      this.ledger.recordsAt(this.database, microgridId, [closedSequence!]),
+      this.ledger.recordsAt(
+        this.database,
+        microgridId,
+        rows.map(({ sequence }) => sequence),
+      ),
+      this.market.tradesOf(this.database, microgridId, slot),
+    ]);
+    const manifest = closed?.facts as ManifestFacts | undefined;
+    if (!manifest || manifest['households'] !== records.length)
+      return { outcome: 'erased_in_part' };
+    const households = records
+      .map(({ facts }) =>
+        settledHousehold(facts as HouseholdFacts, (facts as HouseholdFacts).energy),
+      )
+      .sort((a, b) => (a.householdId < b.householdId ? -1 : 1));
+    const [first] = records;
+    const tariff = first ? (first.facts as HouseholdFacts).tariff : now.tariff;
+    const terms = { ...termsOfManifest(now, manifest), tariff };
+    const book = explainClose(terms, households, trades);
+    return explained({ terms, basis: 'close', revision, timeZone: microgrid.timeZone, book });
+  }
+
+  private keep(place: string, of: string, told: FairnessOutcome): void {
+    this.forget(place);
+    const orders = 1 + (told.outcome === 'explained' ? told.slot.book.orders.length : 0);
+    this.kept.set(place, { of, told, orders });
+    this.keptOrders += orders;
+    for (const oldest of this.kept.keys()) {
+      if (this.keptOrders <= KEPT_ORDERS) break;
+      this.forget(oldest);
+    }
+  }
+
+  private forget(place: string): void {
+    this.keptOrders -= this.kept.get(place)?.orders ?? 0;
+    this.kept.delete(place);
+  }
+}
+
+function explained(slot: ExplainedSlot): FairnessOutcome {
+  return { outcome: 'explained', slot };
+}
