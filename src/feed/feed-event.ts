@@ -233,6 +233,64 @@ export const checkpointEvent = event('checkpoint', ['microgrid', 'operator', 're
   note: z.string(),
 });
 
+const explainedSlot = {
+  slot: instant,
+  slotEnd: instant,
+  mechanism: z.string(),
+  /** Where orders met: at the gate, or, with what was metered, when the slot closed. */
+  basis: z.enum(['gate', 'close']),
+  revision: z.int().nonnegative(),
+  currency: z.string(),
+  priceMicroPerKwh: price.nullable(),
+  /** Welfare reached of what the orders made possible; null where nothing was. */
+  shareThousandths: z.int().nullable(),
+  rule: z.object({ pricing: z.string(), kThousandths: z.int(), words: z.string() }),
+};
+
+/**
+ * What the latest slot's market reached and made possible, and why a household's orders were served
+ * as they were. Transient: the present state comes first, then what changes; earlier slots are at
+ * `GET /v1/households/{household}/fairness` and `/v1/microgrids/{microgrid}/slots/{slot}/fairness`.
+ */
+export const fairnessEvent = z.discriminatedUnion('view', [
+  event('fairness', ['household'], {
+    household: name,
+    slot: instant,
+    slotEnd: instant,
+    basis: explainedSlot.basis,
+    revision: explainedSlot.revision,
+    orders: z.array(
+      z.object({
+        /** Null: the household's limits, its standing order. */
+        order: z.string().nullable(),
+        side,
+        limitMicroPerKwh: price.nullable(),
+        wantedWh: wh,
+        filledWh: wh,
+        /** Their energy sums to what was wanted. */
+        reasons: z.array(
+          z.object({
+            code: z.string(),
+            energyWh: wh,
+            figures: z.record(z.string(), z.union([z.int(), z.string()])),
+            words: z.string(),
+          }),
+        ),
+      }),
+    ),
+  }),
+  event('fairness', ['microgrid', 'operator'], {
+    ...explainedSlot,
+    priceIntervalMicroPerKwh: z.array(price).nullable(),
+    rationing: z.object({ rule: z.string(), words: z.string() }),
+    tradedWh: wh,
+    possibleWh: wh,
+    welfareMicro: micro,
+    possibleWelfareMicro: micro,
+  }),
+  event('fairness', ['regulator'], explainedSlot),
+]);
+
 export const feedEvent = z.discriminatedUnion('type', [
   orderEvent,
   limitsEvent,
@@ -247,6 +305,7 @@ export const feedEvent = z.discriminatedUnion('type', [
   recordEvent,
   readingEvent,
   checkpointEvent,
+  fairnessEvent,
 ]);
 export type FeedEvent = z.output<typeof feedEvent>;
 

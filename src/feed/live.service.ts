@@ -9,8 +9,12 @@ import { DatabaseService } from '../database/database.service.js';
 import { LedgerService } from '../ledger/ledger.service.js';
 import { LogService } from '../ledger/log.service.js';
 import { MeteringService } from '../metering/metering.service.js';
+import { FairnessService } from '../settlement/fairness.service.js';
+import { orderFairness, regulatorFairness, slotFairness } from '../settlement/slot-fairness.js';
+import type { Instant } from '../units/slot.js';
 import type { FeedEvent } from './feed-event.js';
 import {
+  householdOf,
   householdRoom,
   isVisible,
   microgridRoom,
@@ -24,11 +28,15 @@ import type { WithoutEach } from './record-views.js';
 const POLL_MILLIS = 1_000;
 /** Microgrids that are looked at at the same time. */
 const READERS = 4;
+/** Of one household in one slot; the others are read over HTTP. */
+const MOST_ORDERS = 20;
 
 /** An event for a room, and whether it was there at the last look. */
 interface Passing {
   isNew: boolean;
   room: Room;
+  /** The slot it belongs to, on which access depends; absent: its instant. */
+  of?: Instant;
   body: WithoutEach<FeedEvent, 'room' | 'microgrid' | 'sequence' | 'previous'>;
 }
 
@@ -36,11 +44,13 @@ interface Passing {
 interface Seen {
   readAt: Map<string, string>;
   checkpointSize: number;
+  /** The records that the slot explained last rests on. */
+  fairness: string;
 }
 
 /**
- * Tells what passes by and is in no record: the live power of a household's meters and the latest
- * checkpoint. Looked up once a second for microgrids that someone listens to; a listener gets the
+ * Tells what passes by and is in no record: the live power of a household's meters, the latest
+ * checkpoint, and how fair the latest slot was. Looked up once a second for microgrids that someone listens to; a listener gets the
  * present state when it is up to date, then what changes. A busy socket misses some of it.
  */
 @Injectable()
@@ -58,6 +68,7 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(MeteringService) private readonly metering: MeteringService,
     @Inject(LedgerService) private readonly ledger: LedgerService,
     @Inject(LogService) private readonly logs: LogService,
+    @Inject(FairnessService) private readonly fair: FairnessService,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -108,21 +119,64 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
     followings: readonly Following[],
     head: number,
   ): Promise<void> {
-    const seen = this.seen.get(microgrid) ?? { readAt: new Map(), checkpointSize: 0 };
+    const seen = this.seen.get(microgrid) ?? {
+      readAt: new Map(),
+      checkpointSize: 0,
+      fairness: '',
+    };
     this.seen.set(microgrid, seen);
     const readings = await this.readings(microgrid, seen);
     // Every record has one entry in the log: a checkpoint of the head's size is the latest there is.
     const isDue =
       seen.checkpointSize < head || followings.some((following) => !this.greeted.has(following));
     const checkpoints = isDue ? await this.checkpoints(microgrid, seen) : [];
+    const fairness = isDue ? await this.fairness(microgrid, seen, followings) : [];
     for (const following of followings) {
       const isGreeted = this.greeted.has(following);
       this.greeted.add(following);
       pass(
         following,
-        [...readings, ...checkpoints].filter(({ isNew }) => isNew || !isGreeted),
+        [...readings, ...checkpoints, ...fairness].filter(({ isNew }) => isNew || !isGreeted),
       );
     }
+  }
+
+  /** The latest slot explained, to the households that listen and to the rooms of all. */
+  private async fairness(
+    microgrid: string,
+    seen: Seen,
+    followings: readonly Following[],
+  ): Promise<Passing[]> {
+    const latest = await this.fair.latest(microgrid);
+    if (latest === null) return [];
+    const { slot, restsOn } = latest;
+    const isNew = restsOn !== seen.fairness;
+    seen.fairness = restsOn;
+    const isAwaited = isNew || followings.some((following) => !this.greeted.has(following));
+    if (!isAwaited) return [];
+    const passing = { isNew, of: slot.terms.slot };
+    const type = 'fairness' as const;
+    const { at } = slot;
+    const figures = { type, at, ...slotFairness(slot) };
+    const listening = new Set(followings.flatMap(({ rooms }) => [...rooms.keys()]));
+    const { slot: start, slotEnd, basis, revision } = figures;
+    const told = { type, at, slot: start, slotEnd, basis, revision };
+    return [
+      ...[...listening].flatMap((room): Passing[] => {
+        const household = householdOf(room);
+        if (household === null) return [];
+        const orders = orderFairness(slot, household).slice(0, MOST_ORDERS);
+        const body = { ...told, view: 'household' as const, household, orders };
+        return [{ ...passing, room: householdRoom(microgrid, household), body }];
+      }),
+      { ...passing, room: microgridRoom(microgrid), body: { ...figures, view: 'microgrid' } },
+      { ...passing, room: operatorRoom(microgrid), body: { ...figures, view: 'operator' } },
+      {
+        ...passing,
+        room: regulatorRoom(microgrid),
+        body: { type, at, ...regulatorFairness(slot), view: 'regulator' },
+      },
+    ];
   }
 
   private async readings(microgrid: string, seen: Seen): Promise<Passing[]> {
@@ -161,9 +215,9 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
 /** Stamped with where the listener stands in the journal, so that it never looks like a gap. */
 function pass(following: Following, passing: readonly Passing[]): void {
   const { microgrid, cursor: sequence } = following;
-  const events = passing.flatMap(({ room, body }) => {
+  const events = passing.flatMap(({ room, of, body }) => {
     const period = following.rooms.get(room);
-    if (!period || !isVisible(period, body.at)) return [];
+    if (!period || !isVisible(period, of ?? body.at)) return [];
     const previous = following.seen.get(room) ?? 0;
     return [{ ...body, room, microgrid, sequence, previous }];
   });

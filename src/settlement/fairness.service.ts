@@ -4,6 +4,7 @@ import { LedgerService } from '../ledger/ledger.service.js';
 import { MarketService } from '../market/market.service.js';
 import type { Period } from '../parties/access.js';
 import type { Microgrid } from '../parties/microgrid.js';
+import { PartiesService } from '../parties/parties.service.js';
 import type { Instant } from '../units/slot.js';
 import { isMadeAtClose } from './close-slot.js';
 import * as store from './settlement.store.js';
@@ -44,6 +45,7 @@ export class FairnessService {
 
   constructor(
     private readonly database: DatabaseService,
+    private readonly parties: PartiesService,
     private readonly ledger: LedgerService,
     private readonly market: MarketService,
     private readonly closing: SlotClosingService,
@@ -72,9 +74,25 @@ export class FairnessService {
     ]);
   }
 
+  /** The newest slot that can be explained, and which records that rests on; null where none can. */
+  async latest(microgridId: string): Promise<{ slot: ExplainedSlot; restsOn: string } | null> {
+    const [cleared] = await this.database.query<ClearedSlot>(store.CLEARED_SLOTS, [
+      microgridId,
+      null,
+      null,
+      null,
+      1,
+    ]);
+    const microgrid = cleared && (await this.parties.microgrid(this.database, microgridId));
+    if (!cleared || !microgrid) return null;
+    const told = await this.explainCleared(microgrid, cleared);
+    if (told.outcome !== 'explained') return null;
+    return { slot: told.slot, restsOn: `${cleared.slot} ${restsOn(cleared)}` };
+  }
+
   async explainCleared(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
     const place = `${microgrid.microgridId} ${cleared.slot}`;
-    const of = `${cleared.gateSequence} ${cleared.closedSequence} ${cleared.revision}`;
+    const of = restsOn(cleared);
     const known = this.kept.get(place);
     if (known?.of === of) return known.told;
     const told = isMadeAtClose(microgrid)
@@ -99,7 +117,9 @@ export class FairnessService {
     const told = (gate?.facts['orders'] ?? []) as readonly unknown[];
     if (told.length !== orders.length) return { outcome: 'erased_in_part' };
     const book = explainOrders(terms, orders, trades);
-    return explained({ terms, basis: 'gate', revision, timeZone: microgrid.timeZone, book });
+    const { timeZone } = microgrid;
+    const at = gate?.at ?? terms.slotEnd;
+    return explained({ terms, basis: 'gate', revision, at, timeZone, book });
   }
 
   /** Standing orders with the energy that was metered, as last corrected. */
@@ -134,7 +154,8 @@ export class FairnessService {
     const tariff = first ? (first.facts as HouseholdFacts).tariff : now.tariff;
     const terms = { ...termsOfManifest(now, manifest), tariff };
     const book = explainClose(terms, households, trades);
-    return explained({ terms, basis: 'close', revision, timeZone: microgrid.timeZone, book });
+    const { timeZone } = microgrid;
+    return explained({ terms, basis: 'close', revision, at: terms.slotEnd, timeZone, book });
   }
 
   private keep(place: string, of: string, told: FairnessOutcome): void {
@@ -152,6 +173,11 @@ export class FairnessService {
     this.keptOrders -= this.kept.get(place)?.orders ?? 0;
     this.kept.delete(place);
   }
+}
+
+/** What is told of a slot changes with its records alone. */
+function restsOn({ gateSequence, closedSequence, revision }: ClearedSlot): string {
+  return `${gateSequence} ${closedSequence} ${revision}`;
 }
 
 function explained(slot: ExplainedSlot): FairnessOutcome {

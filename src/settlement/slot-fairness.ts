@@ -27,6 +27,8 @@ export interface ExplainedSlot {
   readonly basis: 'gate' | 'close';
   /** How often the slot has been corrected. */
   readonly revision: number;
+  /** Market time of the record that made its trades. */
+  readonly at: Instant;
   readonly timeZone: string;
   readonly book: ExplainedBook;
 }

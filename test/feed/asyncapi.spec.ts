@@ -19,6 +19,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   RecordEvent: contract.recordEvent,
   ReadingEvent: contract.readingEvent,
   CheckpointEvent: contract.checkpointEvent,
+  FairnessEvent: contract.fairnessEvent,
   Subscribe: contract.subscribeMessage,
   SubscribeAck: contract.subscribeAck,
   Authenticate: contract.authenticateMessage,

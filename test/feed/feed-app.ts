@@ -19,6 +19,7 @@ import { MeteringService } from '../../src/metering/metering.service.js';
 import { EnrolmentJournal } from '../../src/parties/enrolment-journal.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
+import { FairnessService } from '../../src/settlement/fairness.service.js';
 import { sha256 } from '../../src/parties/secret.js';
 import { freshDatabase } from '../support/database.js';
 
@@ -80,6 +81,7 @@ export async function startFeedApp() {
     { provide: BrokerService, useValue: broker },
     { provide: MeteringService, useValue: metering },
     { provide: LedgerService, useValue: ledger },
+    { provide: FairnessService, useValue: { latest: () => Promise.resolve(null) } },
     { provide: EnrolmentJournal, useValue: ledger },
     LogService,
     MarketClockService,
@@ -198,6 +200,8 @@ export async function startFeedApp() {
   };
 }
 
+const TRANSIENT: readonly FeedEvent['type'][] = ['reading', 'checkpoint', 'fairness'];
+
 export interface TestGrant {
   role: 'household' | 'operator' | 'regulator';
   household?: string;
@@ -224,7 +228,7 @@ export class FeedSocket {
 
   /** What comes from the journal, in the order of arrival. */
   get events(): FeedEvent[] {
-    return this.frames.flat().filter(({ type }) => type !== 'reading' && type !== 'checkpoint');
+    return this.frames.flat().filter(({ type }) => !TRANSIENT.includes(type));
   }
 
   subscribe(since?: number): Promise<SubscribeAck> {

@@ -93,7 +93,7 @@ function closed(households: SlotHousehold[], chosen: Chosen = {}): ExplainedSlot
   const terms = termsOf(chosen);
   const { trades } = closeSlot({ terms, households, trades: [] });
   const book = explainClose(terms, households, trades);
-  return { terms, basis: 'close', revision: 0, timeZone: 'Europe/Berlin', book };
+  return { terms, basis: 'close', revision: 0, at: terms.slotEnd, timeZone: 'Europe/Berlin', book };
 }
 
 /** `['b1', 'B', 'bid', 500, 200_000]` */
@@ -138,7 +138,7 @@ function explainedOrders(
   const { tariff } = terms;
   const { trades } = clearOrders({ orders, tariff, rules: terms.rules, coverMicro });
   const book = explainOrders(terms, orders, trades);
-  return { terms, basis: 'gate', revision: 0, timeZone: 'Europe/Berlin', book };
+  return { terms, basis: 'gate', revision: 0, at: terms.slotEnd, timeZone: 'Europe/Berlin', book };
 }
 
 /** `outbid 500: You bid ...` */

@@ -97,7 +97,7 @@ describe('what the page knows from the feed', () => {
     const state = take(start, [trade(101, 98)], [limits(102, 40)], [slotClosed(103, 101)]);
     expect(state.sequence).toBe(103);
     expect(sequences(state)).toEqual([101]);
-    expect(state.versions).toEqual({ slots: 2, household: 1, terms: 2 });
+    expect(state.versions).toEqual({ slots: 2, household: 1, terms: 2, fairness: 1 });
   });
 
   test('takes several records in one frame', () => {

@@ -30,6 +30,8 @@ export interface Versions {
   household: number;
   /** Its limits, and the tariff. */
   terms: number;
+  /** How fair the latest slot was. */
+  fairness: number;
 }
 
 /** `gap`: events before this frame are missing; it was not taken in. */
@@ -44,7 +46,7 @@ export const NOTHING_YET: FeedState = {
   tape: [],
   power: {},
   marketMillis: null,
-  versions: { slots: 0, household: 0, terms: 0 },
+  versions: { slots: 0, household: 0, terms: 0, fairness: 0 },
 };
 
 /** After a subscription that was accepted: on the first one, knowledge begins at its sequence. */
@@ -94,21 +96,30 @@ export function withTrades(
 }
 
 function startingAt(state: FeedState, sequence: number): FeedState {
-  const { slots, household, terms } = state.versions;
+  const { slots, household, terms, fairness } = state.versions;
   return {
     ...state,
     sequence,
     base: sequence,
     rooms: {},
-    versions: { slots: slots + 1, household: household + 1, terms: terms + 1 },
+    versions: {
+      slots: slots + 1,
+      household: household + 1,
+      terms: terms + 1,
+      fairness: fairness + 1,
+    },
   };
 }
 
 function isTransient(event: FeedEvent): boolean {
-  return event.type === 'reading' || event.type === 'checkpoint';
+  return event.type === 'reading' || event.type === 'checkpoint' || event.type === 'fairness';
 }
 
 function withTransient(state: FeedState, event: FeedEvent): FeedState {
+  if (event.type === 'fairness') {
+    const { versions } = state;
+    return { ...state, versions: { ...versions, fairness: versions.fairness + 1 } };
+  }
   const at = Date.parse(event.at);
   const next = { ...state, marketMillis: Math.max(state.marketMillis ?? at, at) };
   if (event.type !== 'reading') return next;
@@ -130,6 +141,7 @@ function countUp(versions: Versions, events: readonly FeedEvent[]): Versions {
   const has = (types: readonly FeedEvent['type'][]): number =>
     events.some((event) => types.includes(event.type)) ? 1 : 0;
   return {
+    ...versions,
     slots: versions.slots + has(['slot-closed', 'correction', 'gate']),
     household: versions.household + has(['settlement', 'correction', 'deposit', 'award', 'order']),
     terms: versions.terms + has(['limits', 'tariff']),
