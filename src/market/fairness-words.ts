@@ -47,6 +47,10 @@ const WORDS: Readonly<Record<ReasonCode, Words>> = {
     `Your wallet covered ${figures['coveredWh']} Wh of ${figures['wantedWh']} Wh.`,
   'wallet-rounding': ({ energyWh }, { side }) =>
     `${energyWh} Wh were given up because ${side === 'bid' ? 'your' : "a buyer's"} wallet lacked some millionths once each trade was rounded.`,
+  wish: ({ energyWh }, { side }) =>
+    side === 'bid'
+      ? `${energyWh} Wh went to a neighbor who pays a premium for a wish that they meet.`
+      : `${energyWh} Wh were bought of others instead, by a neighbor who pays a premium for a wish that they meet.`,
   'no-counterpart': (_, { side }) =>
     `Nobody within reach ${side === 'bid' ? 'had energy to sell' : 'wanted to buy'} in this slot.`,
   'beyond-limit': (reason, told) =>

@@ -1,7 +1,14 @@
 import type { Tariff } from '../parties/microgrid.js';
 import { divideHalfEven, toSafeInteger } from '../units/integer.js';
 import { callAuction } from './call-auction.js';
-import { inNetwork, type BookedOrder, type ClearingRules } from './clearing.js';
+import {
+  clearBook,
+  inNetwork,
+  type BookedOrder,
+  type ClearedBook,
+  type ClearedTrade,
+  type ClearingRules,
+} from './clearing.js';
 import type { Side } from './continuous-book.js';
 import { askWithin, bidWithin } from './limits.js';
 import type { Share, SharingRules } from './metered-sharing.js';
@@ -10,6 +17,7 @@ import { networkView, type NetworkView } from './network-fairness.js';
 import { auctionOutcome, type AuctionOutcome } from './order-fate.js';
 import type { PriceInterval } from './pricing.js';
 import type { MatchedTrade } from './trade.js';
+import type { Wish } from './wish-graph.js';
 
 /**
  * What a slot's market reached and what was possible: the trades that were made, held against the
@@ -30,6 +38,9 @@ export interface FairOrder {
   readonly enteredWh: number;
   /** Who came first. */
   readonly sequence?: number;
+  /** Of a standing bid, what counts of its wishes; of a standing ask, whether it meets those for sun. */
+  readonly wishes?: readonly Wish[];
+  readonly solar?: boolean;
 }
 
 /** What a slot was divided by under `sharing`. */
@@ -60,7 +71,7 @@ export interface BookFigures {
   readonly interval: PriceInterval | null;
   readonly tradedWh: number;
   readonly possibleWh: number;
-  /** Worth to the buyers less cost to the sellers less fees, at their limits. */
+  /** Worth to the buyers, met wishes included, less cost to the sellers less fees, at their limits. */
   readonly welfareMicro: number;
   readonly possibleWelfareMicro: number;
   /** Reached of possible, rounded down; null where nothing was possible. */
@@ -101,10 +112,12 @@ export interface ExplainedBook extends FairBook {
   readonly figures: BookFigures;
   /** By `orderKey`; orders that were served nothing are absent. */
   readonly served: ReadonlyMap<string, Served>;
-  /** The orders as the auction with the most welfare takes them, by `orderKey`. */
+  /** The orders as the auction takes them, by `orderKey`. */
   readonly booked: ReadonlyMap<string, BookedOrder>;
-  /** What that auction serves each. */
+  /** What the auction with the most welfare serves each, wishes left out. */
   readonly optimal: ReadonlyMap<string, number>;
+  /** Whether wishes counted. */
+  readonly wishing: boolean;
   readonly outcome: AuctionOutcome;
   readonly network: NetworkView<BookedOrder> | null;
 }
@@ -123,10 +136,11 @@ export function explainBook(book: FairBook): ExplainedBook {
   const sides: Record<Side, BookedOrder[]> = { bid: [], ask: [] };
   for (const order of orders) {
     const { id, side, household: trader, feeder, enteredWh: quantity, sequence = 0 } = order;
+    const { wishes = [], solar = false } = order;
     const limit = limitWithin(tariff, side, order.setMicroPerKwh);
     if (limit === null) continue;
     const price = side === 'bid' ? limit - tariff.gridFeeMicroPerKwh : limit;
-    const taken = { id, trader, feeder, price, quantity, sequence };
+    const taken = { id, trader, feeder, price, quantity, sequence, wishes, solar };
     booked.set(orderKey(side, id), taken);
     sides[side].push(taken);
   }
@@ -137,13 +151,21 @@ export function explainBook(book: FairBook): ExplainedBook {
   const optimal = new Map(
     [...booked].map(([key, order]) => [key, optimum.filled.get(order) ?? 0] as const),
   );
-  const welfare = trades.reduce((sum, trade) => sum + gainOf(trade, booked, tariff), 0n);
+  const wished = withWishes(book, sides);
+  const possible = wished
+    ? wished.trades.reduce((sum, trade) => sum + gainOfCleared(trade), 0n)
+    : optimum.welfare;
+  const welfare = trades.reduce(
+    (sum, trade, at) => sum + gainOf(trade, booked, tariff) + premiumOf(trade, wished?.trades[at]),
+    0n,
+  );
   const sellers = new Set(trades.map(({ sellerPriceMicroPerKwh }) => sellerPriceMicroPerKwh));
   return {
     ...book,
     served: servedBy(trades),
     booked,
     optimal,
+    wishing: wished !== null,
     outcome: auctionOutcome(
       { bids: sides.bid, asks: sides.ask, rationing: rules.rationing },
       { filled: optimum.filled, price: null, splitBy: null },
@@ -151,12 +173,12 @@ export function explainBook(book: FairBook): ExplainedBook {
     network: optimum.network,
     figures: {
       price: sellers.size === 1 ? [...sellers][0]! : null,
-      interval: optimum.interval,
+      interval: wished ? null : optimum.interval,
       tradedWh: trades.reduce((sum, { energyWh }) => sum + energyWh, 0),
-      possibleWh: optimum.volume,
+      possibleWh: wished?.volume ?? optimum.volume,
       welfareMicro: micro(welfare),
-      possibleWelfareMicro: micro(optimum.welfare),
-      shareThousandths: optimum.welfare === 0n ? null : Number((welfare * 1000n) / optimum.welfare),
+      possibleWelfareMicro: micro(possible),
+      shareThousandths: possible === 0n ? null : Number((welfare * 1000n) / possible),
       nodes: optimum.nodes,
       wires: optimum.wires,
     },
@@ -190,7 +212,7 @@ function plain(
 }
 
 function wired(rules: ClearingRules, sides: Record<Side, BookedOrder[]>): Optimum {
-  const input = inNetwork(rules, rules.network!, sides.bid, sides.ask);
+  const input = inNetwork(rules, rules.network!.nodes, sides.bid, sides.ask);
   const result = networkAuction(input);
   // The network's orders are copies at their nodes, row by row.
   const filled = new Map<BookedOrder, number>();
@@ -236,6 +258,39 @@ function gainOf(trade: MatchedTrade, booked: ReadonlyMap<string, BookedOrder>, t
     trade.sellerPriceMicroPerKwh -
     trade.congestionMicroPerKwh;
   return BigInt(trade.energyWh) * BigInt(bid.price - ask.price - wireFees);
+}
+
+/** The book cleared with its wishes; null where none counts. */
+function withWishes(
+  { rules, tariff, pool }: FairBook,
+  { bid, ask }: Record<Side, BookedOrder[]>,
+): ClearedBook | null {
+  if (pool !== null || !bid.some(({ wishes = [] }) => wishes.length > 0)) return null;
+  const cleared = clearBook(rules, tariff, bid, ask);
+  return cleared.wishes.length > 0 ? cleared : null;
+}
+
+function gainOfCleared(trade: ClearedTrade): bigint {
+  const { bid, ask, quantity, buyerPrice, sellerPrice, congestionPrice } = trade;
+  const fees = buyerPrice - sellerPrice - congestionPrice;
+  return BigInt(quantity) * BigInt(bid.price - ask.price - fees + premiumMet(trade));
+}
+
+/** Trades do not name the wish they met: the same trade cleared again does. */
+function premiumOf(trade: MatchedTrade, again: ClearedTrade | undefined): bigint {
+  const isSame =
+    again?.bid.trader === trade.buyer &&
+    again.ask.trader === trade.seller &&
+    again.quantity === trade.energyWh;
+  return isSame ? BigInt(trade.energyWh) * BigInt(premiumMet(again)) : 0n;
+}
+
+function premiumMet({ bid, ask, wish: met }: ClearedTrade): number {
+  if (met === undefined) return 0;
+  const wish = bid.wishes!.find(
+    (one) => one.kind === met.kind && (one.kind !== 'neighbor' || one.trader === ask.trader),
+  );
+  return wish!.premium;
 }
 
 function servedBy(trades: readonly MatchedTrade[]): Map<string, Served> {

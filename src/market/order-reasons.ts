@@ -14,6 +14,7 @@ import { fateOf } from './order-fate.js';
  * - `outside-tariffs`: the limit lies where the utility is the better neighbor
  * - `wallet`: the wallet did not cover it
  * - `wallet-rounding`: single Wh that a buyer's wallet did not cover once each trade was rounded
+ * - `wish`: went to a neighbor's wish, which is worth its premium more
  * - `no-counterpart`: nobody sold, or nobody bought
  * - `beyond-limit`: nobody came within the limits of this side
  * - `outbid`: better limits were served, and nothing was left
@@ -28,6 +29,7 @@ export const REASON_CODES = [
   'outside-tariffs',
   'wallet',
   'wallet-rounding',
+  'wish',
   'no-counterpart',
   'beyond-limit',
   'outbid',
@@ -89,7 +91,7 @@ export function reasonsFor(book: ExplainedBook, order: FairOrder): Reason[] {
   return reasons;
 }
 
-/** What the auction left out, and apart from it what it served and a wallet could not pay. */
+/** What the auction left out, and apart from it what it served but for a wish, or for a wallet. */
 function ofMarket(
   book: ExplainedBook,
   order: FairOrder,
@@ -100,7 +102,8 @@ function ofMarket(
   const optimalWh = Math.max(book.optimal.get(key) ?? 0, filledWh);
   const reasons: Reason[] = [];
   if (optimalWh > filledWh) {
-    reasons.push({ code: 'wallet-rounding', energyWh: optimalWh - filledWh, figures: {} });
+    const code = book.wishing ? 'wish' : 'wallet-rounding';
+    reasons.push({ code, energyWh: optimalWh - filledWh, figures: {} });
   }
   const energyWh = order.enteredWh - optimalWh;
   if (energyWh > 0) {

@@ -49,12 +49,14 @@ export function explainClose(
   );
   const metered = atMarket(households, claims);
   if (sharing === null) {
-    const { bids, walletLimited } = standingBook({ households: metered, tariff, rules });
+    const { bids, asks, walletLimited } = standingBook({ households: metered, tariff, rules });
     const limited = new Set(walletLimited);
-    const covered = new Map(bids.map(({ id, quantity }) => [id, quantity]));
-    const entered = ({ householdId: id, toBuyWh }: SharingHousehold) =>
-      limited.has(id) ? covered.get(id)! : toBuyWh;
-    const orders = metered.flatMap((one) => standingOrder(one, entered(one)));
+    const booked = new Map([...bids, ...asks].map((order) => [order.id, order]));
+    const orders = metered.flatMap((one) => {
+      const { quantity = 0, wishes = [], solar = false } = booked.get(one.householdId) ?? {};
+      const enteredWh = limited.has(one.householdId) ? quantity : one.toBuyWh;
+      return standingOrder(one, enteredWh).map((order) => ({ ...order, wishes, solar }));
+    });
     return explainBook({ rules, tariff, orders, trades, pool: null });
   }
   const pool = shareOut({ households: metered, tariff, pricing: rules.pricing, sharing });
