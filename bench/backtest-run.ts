@@ -1,5 +1,4 @@
 import {
-  looksAhead,
   newestSlot,
   pilot,
   type AutopilotTerms,
@@ -7,11 +6,19 @@ import {
   type StreetHistory,
 } from '../src/market/autopilot.js';
 import type { ClearingRules } from '../src/market/clearing.js';
-import { clearOrders } from '../src/market/gate-clearing.js';
+import { clearOrders, type ClearedGate } from '../src/market/gate-clearing.js';
+import type { OrderRequest } from '../src/market/order.js';
+import { SlotBook, tradingEnded } from '../src/market/slot-book.js';
 import type { Outcome, Strategy, StreetEnergy } from '../src/market/strategy.js';
 import { STORED_PERMILLE } from '../src/market/battery-plan.js';
 import { numberTrades, type Trade } from '../src/market/trade.js';
-import type { Household, Mechanism, Pricing, Tariff } from '../src/parties/microgrid.js';
+import {
+  takesOrders,
+  type Household,
+  type Mechanism,
+  type Pricing,
+  type Tariff,
+} from '../src/parties/microgrid.js';
 import { closeSlot, type SettledSlot } from '../src/settlement/close-slot.js';
 import { formatInstant } from '../src/units/slot.js';
 import type { SlotMinutes } from '../src/units/slot.js';
@@ -61,7 +68,7 @@ export function* backtest(task: BacktestTask): Generator<BacktestSlot> {
   const ahead = new Map<number, { trades: Trade[]; price: number | null }>();
   for (let index = 0; index < street.intervals; index += 1) {
     const slotMillis = street.startsAt + index * length;
-    if (looksAhead(task.mechanism)) {
+    if (takesOrders(task.mechanism)) {
       ahead.set(slotMillis, gate(task, terms, homes, closed, slotMillis));
     }
     const { trades, price } = ahead.get(slotMillis) ?? { trades: [], price: null };
@@ -224,21 +231,9 @@ function gate(
       availableMicro: CREDIT_MICRO,
     })),
   });
-  const orders = decided.flatMap(({ orders: wanted }) =>
-    wanted.map(({ id, request }) => ({
-      ...request,
-      orderId: id,
-      householdId: request.household,
-      feeder: null,
-      sequence: 0,
-    })),
-  );
-  const cleared = clearOrders({
-    orders,
-    tariff: task.tariff,
-    rules: rulesOf(task),
-    coverMicro: () => CREDIT_MICRO,
-  });
+  const coming = decided.flatMap(({ orders: wanted }) => wanted);
+  const cleared =
+    task.mechanism === 'continuous' ? metInTurn(task, coming) : metAtOnce(task, coming);
   const filled = new Map<string, number>();
   for (const { householdId, filledWh } of cleared.orders) {
     filled.set(householdId, (filled.get(householdId) ?? 0) + filledWh);
@@ -263,4 +258,42 @@ function gate(
     trades: numberTrades(task.microgrid, formatInstant(slotMillis), cleared.trades),
     price: cleared.clearingPrice,
   };
+}
+
+type Coming = readonly { readonly id: string; readonly request: OrderRequest }[];
+
+function metAtOnce(task: BacktestTask, coming: Coming): ClearedGate {
+  return clearOrders({
+    orders: coming.map(({ id, request }) => ({
+      ...request,
+      orderId: id,
+      householdId: request.household,
+      feeder: null,
+      sequence: 0,
+    })),
+    tariff: task.tariff,
+    rules: rulesOf(task),
+    coverMicro: () => CREDIT_MICRO,
+  });
+}
+
+/** Each order trades with those before it, as the autopilot places them. */
+function metInTurn({ tariff }: BacktestTask, coming: Coming): ClearedGate {
+  const book = new SlotBook(tariff, []);
+  const matches = coming.flatMap(({ id, request }) => {
+    const arrival = book.place({ ...request, id }, () => CREDIT_MICRO);
+    return arrival.outcome === 'taken' && arrival.match ? [arrival.match] : [];
+  });
+  const trades = matches.flatMap((match) => match.trades);
+  const prices = new Set(trades.map(({ sellerPriceMicroPerKwh }) => sellerPriceMicroPerKwh));
+  const tradedWh = trades.reduce((sum, { energyWh }) => sum + energyWh, 0);
+  const [clearingPrice = null] = prices.size === 1 ? prices : [];
+  const ended = tradingEnded({ lastTrade: trades.length, tradedWh, clearingPrice }, [
+    ...book.orders(),
+  ]);
+  const filled = matches.flatMap(({ orders }) =>
+    orders.filter(({ status }) => status === 'filled'),
+  );
+  const served = filled.map((order) => ({ ...order, status: 'filled' as const }));
+  return { ...ended, trades, orders: [...ended.orders, ...served] };
 }

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { looksAhead } from '../src/market/autopilot.js';
 import { STRATEGIES } from '../src/market/strategies.js';
 import { fixedAs, type Strategy } from '../src/market/strategy.js';
 import { FOUNDING } from '../src/parties/founding.js';
-import { MECHANISMS, PRICINGS } from '../src/parties/microgrid.js';
+import { MECHANISMS, PRICINGS, takesOrders } from '../src/parties/microgrid.js';
 import type { Mechanism, Pricing } from '../src/parties/microgrid.js';
 import { formatInstant, parseInstant } from '../src/units/slot.js';
 import { summaryOf, table, type Line, type Outcome } from '../simulator/comparison.js';
@@ -69,7 +68,7 @@ async function main(args: readonly string[]): Promise<number> {
         continue;
       }
       // What is traded after the fact needs no strategy.
-      const ahead = looksAhead(mechanism as Mechanism);
+      const ahead = takesOrders(mechanism as Mechanism);
       for (const strategy of ahead ? values.strategies.split(',') : ['–']) {
         const outcomes = streets.map((street) =>
           outcomeOf(street, {

@@ -15,6 +15,7 @@ import { MarketRules0015 } from './migrations/0015-market-rules.js';
 import { MarketWatch0016 } from './migrations/0016-market-watch.js';
 import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
+import { Continuous0020 } from './migrations/0020-continuous.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   MarketWatch0016,
   MeterKeys0019,
   Wishes0022,
+  Continuous0020,
 ];

@@ -71,7 +71,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   // The market.
   tariff: insertOnly(),
   network_node: insertOnly(),
-  market_order: changing('it is filled or taken back', ['UPDATE (status, filled_wh)'], ['DELETE']),
+  market_order: changing('it is filled or taken back', ['UPDATE (status, filled_wh, hold_id)'], ['DELETE']),
   standing_order: changing(
     'a second change within a slot replaces the first',
     ['UPDATE'],
@@ -81,7 +81,9 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   autopilot: changing('how far it has quoted', ['UPDATE (quoted_through)']),
   market_watch: changing('how far it has looked', ['UPDATE (watched_through)']),
   market_alarm: insertOnly('DELETE'),
-  traded_slot: changing('it counts corrections', ['UPDATE (revision)']),
+  traded_slot: changing('its gate closes, and it counts corrections', [
+    'UPDATE (revision, gate_sequence)',
+  ]),
 
   // Programs.
   program: insertOnly(),

@@ -309,6 +309,7 @@ CREATE TABLE market_order (
   hold_id text,
   sequence safe_integer NOT NULL,
   placed_by ident NOT NULL,
+  time_in_force text DEFAULT 'gtc'::text NOT NULL,
   CONSTRAINT market_order_pkey PRIMARY KEY (microgrid_id, order_id),
   CONSTRAINT market_order_microgrid_id_placed_by_idempotency_key_key UNIQUE (microgrid_id, placed_by, idempotency_key),
   CONSTRAINT market_order_check CHECK (filled_wh::bigint >= 0 AND filled_wh::bigint <= energy_wh::bigint),
@@ -317,7 +318,8 @@ CREATE TABLE market_order (
   CONSTRAINT market_order_order_id_check CHECK (order_id ~ '^[0-9a-f]{32}$'::text),
   CONSTRAINT market_order_price_micro_per_kwh_check CHECK (price_micro_per_kwh::bigint >= 0),
   CONSTRAINT market_order_side_check CHECK (side = ANY (ARRAY['bid'::text, 'ask'::text])),
-  CONSTRAINT market_order_status_check CHECK (status = ANY (ARRAY['open'::text, 'filled'::text, 'partly-filled'::text, 'unfilled'::text, 'cancelled'::text]))
+  CONSTRAINT market_order_status_check CHECK (status = ANY (ARRAY['open'::text, 'filled'::text, 'partly-filled'::text, 'unfilled'::text, 'cancelled'::text])),
+  CONSTRAINT market_order_time_in_force_check CHECK (time_in_force = ANY (ARRAY['gtc'::text, 'ioc'::text, 'fok'::text]))
 );
 
 CREATE TABLE market_watch (
@@ -968,6 +970,12 @@ CREATE INDEX market_order_by_household ON market_order USING btree (microgrid_id
 
 CREATE INDEX market_order_by_slot ON market_order USING btree (microgrid_id, slot_start, status);
 
+CREATE INDEX market_order_in_book ON market_order USING btree (microgrid_id, slot_start, side, (
+CASE side
+    WHEN 'bid'::text THEN - price_micro_per_kwh::bigint
+    ELSE price_micro_per_kwh::bigint
+END), sequence) WHERE status = 'open'::text;
+
 CREATE INDEX measurement_by_household ON measurement USING btree (microgrid_id, household_id, slot_start);
 
 CREATE INDEX meter_by_household ON meter USING btree (microgrid_id, household_id);
@@ -1001,6 +1009,8 @@ CREATE INDEX trade_by_seller ON trade USING btree (microgrid_id, seller_id, slot
 CREATE INDEX trade_settlement_by_buyer ON trade_settlement USING btree (microgrid_id, buyer_id, slot_start);
 
 CREATE INDEX trade_settlement_by_seller ON trade_settlement USING btree (microgrid_id, seller_id, slot_start);
+
+CREATE INDEX traded_slot_without_gate ON traded_slot USING btree (microgrid_id, slot_start) WHERE gate_sequence IS NULL;
 
 CREATE INDEX transfer_by_credit ON transfer USING btree (microgrid_id, credit_account, sequence);
 
@@ -1200,7 +1210,7 @@ GRANT INSERT, SELECT, UPDATE (now) ON market_clock TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON market_order TO neighborwatt_eraser;
 
-GRANT INSERT, SELECT, UPDATE (filled_wh, status) ON market_order TO neighborwatt_service;
+GRANT INSERT, SELECT, UPDATE (filled_wh, hold_id, status) ON market_order TO neighborwatt_service;
 
 GRANT SELECT ON market_watch TO neighborwatt_eraser;
 
@@ -1352,7 +1362,7 @@ GRANT INSERT, SELECT ON trade_settlement TO neighborwatt_service;
 
 GRANT SELECT ON traded_slot TO neighborwatt_eraser;
 
-GRANT INSERT, SELECT, UPDATE (revision) ON traded_slot TO neighborwatt_service;
+GRANT INSERT, SELECT, UPDATE (gate_sequence, revision) ON traded_slot TO neighborwatt_service;
 
 GRANT SELECT ON transfer TO neighborwatt_eraser;
 

@@ -57,6 +57,22 @@ export const settlementFields = {
 
 const side = z.enum(['bid', 'ask']);
 const filled = z.object({ order: z.string(), status: z.string(), filledWh: wh });
+/** A trade as it was made, before it is settled. */
+const madeForHousehold = z.object({
+  trade: z.string(),
+  side: z.enum(['bought', 'sold']),
+  counterparty: z.string(),
+  energyWh: wh,
+  priceMicroPerKwh: price,
+  firm: z.boolean(),
+});
+const madeForOperator = z.object({
+  trade: z.string(),
+  buyer: name,
+  seller: name,
+  energyWh: wh,
+  firm: z.boolean(),
+});
 const awarded = {
   program: name,
   periodFrom: instant,
@@ -66,7 +82,14 @@ const awarded = {
   amountMicro: micro,
   currency: z.string(),
 };
-const orderShape = { slot: instant, side, energyWh: wh, priceMicroPerKwh: price };
+const orderShape = {
+  slot: instant,
+  side,
+  energyWh: wh,
+  priceMicroPerKwh: price,
+  /** Of an order that is cancelled, what had been traded. */
+  filledWh: wh.optional(),
+};
 const orderAction = z.enum(['placed', 'cancelled']);
 const closedSlot = { slot: instant, slotEnd: instant, clearingPriceMicroPerKwh: price.nullable() };
 
@@ -78,6 +101,8 @@ export const orderEvent = z.discriminatedUnion('view', [
     household: name,
     ...orderShape,
     delivery: z.enum(['delivered', 'firm']),
+    /** Absent: until its gate. */
+    timeInForce: z.enum(['ioc', 'fok']).optional(),
   }),
   event('order', ['microgrid'], { action: orderAction, ...orderShape }),
 ]);
@@ -97,16 +122,7 @@ export const gateEvent = z.discriminatedUnion('view', [
     slot: instant,
     clearingPriceMicroPerKwh: price.nullable(),
     orders: z.array(filled),
-    trades: z.array(
-      z.object({
-        trade: z.string(),
-        side: z.enum(['bought', 'sold']),
-        counterparty: z.string(),
-        energyWh: wh,
-        priceMicroPerKwh: price,
-        firm: z.boolean(),
-      }),
-    ),
+    trades: z.array(madeForHousehold),
   }),
   event('gate', ['microgrid'], {
     slot: instant,
@@ -118,9 +134,29 @@ export const gateEvent = z.discriminatedUnion('view', [
     clearingPriceMicroPerKwh: price.nullable(),
     tradedWh: wh,
     orders: z.array(filled.extend({ household: name })),
-    trades: z.array(
-      z.object({ trade: z.string(), buyer: name, seller: name, energyWh: wh, firm: z.boolean() }),
-    ),
+    trades: z.array(madeForOperator),
+  }),
+]);
+
+/**
+ * Under `continuous`, what an order met the moment it was placed: to both sides of each trade, with what
+ * became of their orders. Settled are these trades when the slot closes.
+ */
+export const matchEvent = z.discriminatedUnion('view', [
+  event('match', ['household'], {
+    household: name,
+    slot: instant,
+    orders: z.array(filled),
+    trades: z.array(madeForHousehold),
+  }),
+  event('match', ['microgrid'], {
+    slot: instant,
+    trades: z.array(z.object({ energyWh: wh, priceMicroPerKwh: price })),
+  }),
+  event('match', ['operator'], {
+    slot: instant,
+    orders: z.array(filled.extend({ household: name })),
+    trades: z.array(madeForOperator),
   }),
 ]);
 
@@ -295,6 +331,7 @@ export const feedEvent = z.discriminatedUnion('type', [
   orderEvent,
   limitsEvent,
   gateEvent,
+  matchEvent,
   tradeEvent,
   slotClosedEvent,
   settlementEvent,

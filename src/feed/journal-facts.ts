@@ -16,6 +16,8 @@ export const order = z.object({
   energyWh: wh,
   priceMicroPerKwh: micro,
   delivery: z.enum(['delivered', 'firm']),
+  timeInForce: z.enum(['ioc', 'fok']).optional(),
+  filledWh: wh.optional(),
 });
 
 export const limits = z.object({
@@ -26,10 +28,9 @@ export const limits = z.object({
   validFrom: z.string(),
 });
 
-export const gate = z.object({
+/** What became of orders that met, and the trades they made. */
+const met = {
   slot: z.string(),
-  clearingPriceMicroPerKwh: nullablePrice,
-  tradedWh: wh,
   orders: z.array(
     z.object({ order: z.string(), household: z.string(), status: z.string(), filledWh: wh }),
   ),
@@ -44,7 +45,15 @@ export const gate = z.object({
       firm: z.boolean(),
     }),
   ),
+};
+
+export const gate = z.object({
+  ...met,
+  clearingPriceMicroPerKwh: nullablePrice,
+  tradedWh: wh,
 });
+
+export const match = z.object({ ...met, action: z.literal('matched') });
 
 export const trade = z.object({
   slot: z.string(),
@@ -140,6 +149,7 @@ export const tariff = z.object({
 export type Order = z.output<typeof order>;
 export type Limits = z.output<typeof limits>;
 export type Gate = z.output<typeof gate>;
+export type Match = z.output<typeof match>;
 export type Trade = z.output<typeof trade>;
 export type Settlement = z.output<typeof settlement>;
 export type SlotClosed = z.output<typeof slotClosed>;

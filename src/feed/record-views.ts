@@ -27,7 +27,9 @@ export function viewsOf(record: StoredRecord, aliases: Aliases): Views {
   const { at } = record;
   switch (record.kind) {
     case 'order':
-      return read(record, [journal.order, order], [journal.limits, limits]);
+      return record.facts['action'] === 'matched'
+        ? read(record, [journal.match, (facts) => match(facts, aliases)])
+        : read(record, [journal.order, order], [journal.limits, limits]);
     case 'gate':
       return read(record, [journal.gate, (facts) => gate(facts, aliases)]);
     case 'trade':
@@ -82,14 +84,23 @@ function nothing(of: Instant): Views {
 }
 
 function order(facts: journal.Order): Views {
-  const { household, action, slot, side, energyWh, priceMicroPerKwh } = facts;
-  const level = { action, slot, side, energyWh, priceMicroPerKwh };
+  const { household, action, slot, side, energyWh, priceMicroPerKwh, filledWh } = facts;
+  const level = {
+    action,
+    slot,
+    side,
+    energyWh,
+    priceMicroPerKwh,
+    ...(filledWh === undefined ? {} : { filledWh }),
+  };
+  const { timeInForce } = facts;
   const full = {
     type: 'order',
     ...level,
     order: facts.order,
     household,
     delivery: facts.delivery,
+    ...(timeInForce === undefined ? {} : { timeInForce }),
   } as const;
   return {
     ...nothing(slot),
@@ -124,27 +135,60 @@ function gate(facts: journal.Gate, aliases: Aliases): Views {
       ...outcome,
       view: 'household',
       household: id,
-      orders: facts.orders.flatMap(({ household, ...own }) => (household === id ? [own] : [])),
-      trades: facts.trades.flatMap((made) => {
-        const own = ownSide(made, id, aliases);
-        const { trade: name, energyWh, firm } = made;
-        return own ? [{ trade: name, ...own, energyWh, firm }] : [];
-      }),
+      ...metByHousehold(facts, id, aliases),
     }),
     microgrid: { ...outcome, view: 'microgrid', tradedWh },
-    operator: {
-      ...outcome,
-      view: 'operator',
-      tradedWh,
-      orders: facts.orders,
-      trades: facts.trades.map(({ trade: name, buyer, seller, energyWh, firm }) => ({
-        trade: name,
-        buyer,
-        seller,
+    operator: { ...outcome, view: 'operator', tradedWh, ...metForOperator(facts) },
+  };
+}
+
+function match(facts: journal.Match, aliases: Aliases): Views {
+  const { slot } = facts;
+  const met = { type: 'match', slot } as const;
+  return {
+    ...nothing(slot),
+    household: (id) => ({
+      ...met,
+      view: 'household',
+      household: id,
+      ...metByHousehold(facts, id, aliases),
+    }),
+    microgrid: {
+      ...met,
+      view: 'microgrid',
+      trades: facts.trades.map(({ energyWh, sellerPriceMicroPerKwh }) => ({
         energyWh,
-        firm,
+        priceMicroPerKwh: sellerPriceMicroPerKwh,
       })),
     },
+    operator: { ...met, view: 'operator', ...metForOperator(facts) },
+  };
+}
+
+type Met = Pick<journal.Gate, 'orders' | 'trades'>;
+
+/** A household's own orders, and its own side of its trades. */
+function metByHousehold(facts: Met, id: string, aliases: Aliases) {
+  return {
+    orders: facts.orders.flatMap(({ household, ...own }) => (household === id ? [own] : [])),
+    trades: facts.trades.flatMap((made) => {
+      const own = ownSide(made, id, aliases);
+      const { trade: name, energyWh, firm } = made;
+      return own ? [{ trade: name, ...own, energyWh, firm }] : [];
+    }),
+  };
+}
+
+function metForOperator(facts: Met) {
+  return {
+    orders: facts.orders,
+    trades: facts.trades.map(({ trade: name, buyer, seller, energyWh, firm }) => ({
+      trade: name,
+      buyer,
+      seller,
+      energyWh,
+      firm,
+    })),
   };
 }
 

@@ -4,14 +4,13 @@ import { availableBalance } from '../ledger/accounts.js';
 import { LedgerService } from '../ledger/ledger.service.js';
 import { MeteringService } from '../metering/metering.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
-import type { Household, Microgrid } from '../parties/microgrid.js';
+import { takesOrders, type Household, type Microgrid, type Tariff } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { tariffIn } from '../parties/tariff.js';
 import { canonicalJson, type JsonObject } from '../units/canonical-json.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import {
   firstQuoted,
-  looksAhead,
   pilot,
   quotedAt,
   slotsNeeded,
@@ -20,8 +19,9 @@ import {
   type StreetHistory,
 } from './autopilot.js';
 import * as store from './autopilot.store.js';
-import { orderCancelled, orderPlaced, walletTerms, type HeldOrder } from './market-records.js';
+import { orderCancelled, walletTerms, type HeldOrder } from './market-records.js';
 import { MarketService } from './market.service.js';
+import { decideOrders, writeMatches } from './order-taking.store.js';
 import { firstOpenSlot, judgeOrder, requestHash } from './order.js';
 import { batteriesOf, historyOf } from './street-history.js';
 import { STRATEGIES, type StrategyName } from './strategies.js';
@@ -110,7 +110,7 @@ export class AutopilotService {
     sql: Sql,
     microgrid: Microgrid,
   ): Promise<{ slotStart: Instant; dueMillis: number } | null> {
-    if (!looksAhead(microgrid.mechanism)) return null;
+    if (!takesOrders(microgrid.mechanism)) return null;
     const { microgridId, slotMinutes } = microgrid;
     const [row] = await sql.query<{ slotStart: Instant | null }>(store.NEXT_SLOT, [
       microgridId,
@@ -172,10 +172,11 @@ export class AutopilotService {
         tariff,
       };
       return wanted.filter(
-        ({ request }) => judgeOrder(request, { ...context, open: [] }) === 'accepted',
+        ({ request }) =>
+          judgeOrder(request, { ...context, open: [], traded: NOTHING }) === 'accepted',
       );
     });
-    await this.append(sql, microgrid, slotStart, at, orders, byId);
+    await this.append(sql, microgrid, slotStart, { at, tariff }, orders, byId);
     await sql.query(store.REMEMBER, [
       microgridId,
       decided.map(({ household }) => household),
@@ -188,29 +189,33 @@ export class AutopilotService {
     sql: Sql,
     microgrid: Microgrid,
     slotStart: Instant,
-    at: Instant,
+    { at, tariff }: { at: Instant; tariff: Tariff },
     orders: readonly PilotedOrder[],
     households: ReadonlyMap<string, Household>,
   ): Promise<void> {
     if (orders.length === 0) return;
-    const placed = orders.map(({ id, request }) => orderPlaced(microgrid, request, id, at));
     const terms = [...households.values()].map((household) => walletTerms(microgrid, household));
-    const drafts = placed.map(({ draft }) => draft);
-    const sequences = await this.ledger.append(sql, microgrid.microgridId, drafts, terms);
+    const { microgridId } = microgrid;
+    const place = { microgrid, slot: slotStart, at, tariff };
+    const decided = await decideOrders(sql, this.ledger, place, orders, terms);
+    const { taken } = decided;
+    const keys = new Map(orders.map(({ id, idempotencyKey }) => [id, idempotencyKey]));
+    const sequences = await this.ledger.append(sql, microgridId, decided.drafts, terms);
     await sql.query(store.INSERT_ORDERS, [
-      microgrid.microgridId,
+      microgridId,
       slotStart,
-      orders.map(({ id }) => id),
-      orders.map(({ request }) => request.household),
-      orders.map(({ request }) => request.side),
-      orders.map(({ request }) => request.energyWh),
-      orders.map(({ request }) => request.priceMicroPerKwh),
-      orders.map(({ request }) => request.delivery),
-      orders.map(({ idempotencyKey }) => idempotencyKey),
-      orders.map(({ request }) => requestHash(request)),
-      placed.map(({ holdId }) => holdId),
-      sequences,
+      taken.map(({ id }) => id),
+      taken.map(({ request }) => request.household),
+      taken.map(({ request }) => request.side),
+      taken.map(({ request }) => request.energyWh),
+      taken.map(({ request }) => request.priceMicroPerKwh),
+      taken.map(({ request }) => request.delivery),
+      taken.map(({ id }) => keys.get(id)!),
+      taken.map(({ request }) => requestHash(request)),
+      taken.map(({ holdId }) => holdId),
+      taken.map(({ draft }) => sequences[draft]!),
     ]);
+    await writeMatches(sql, microgridId, slotStart, decided, sequences);
   }
 
   /** Who is to be quoted, with all that is not measured. */
@@ -333,5 +338,6 @@ export class AutopilotService {
 }
 
 const DAY_MILLIS = 86_400_000;
+const NOTHING = { bid: 0, ask: 0 };
 /** Older outcomes teach nothing about today's prices. */
 const OUTCOME_DAYS = 2;

@@ -31,7 +31,7 @@ export const PILOTED = `
   FROM household_strategy
   WHERE microgrid_id = $1 AND enabled AND valid_from <= $2 AND NOT EXISTS (
     SELECT FROM market_order
-    WHERE market_order.microgrid_id = $1 AND slot_start = $2 AND status = 'open'
+    WHERE market_order.microgrid_id = $1 AND slot_start = $2 AND status <> 'cancelled'
       AND market_order.household_id = household_strategy.household_id)
   ORDER BY household_id COLLATE "C"`;
 
@@ -75,7 +75,7 @@ export const REMEMBER = `
 export const OPEN_OF_PILOT = `
   SELECT microgrid_id AS microgrid, household_id AS household, order_id AS id, slot_start AS slot,
     side, energy_wh AS "energyWh", price_micro_per_kwh AS "priceMicroPerKwh", delivery,
-    hold_id AS "holdId"
+    hold_id AS "holdId", filled_wh AS "filledWh"
   FROM market_order
   WHERE microgrid_id = $1 AND household_id = $2 AND placed_by = $2 AND status = 'open'
     AND slot_start >= $3

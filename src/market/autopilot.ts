@@ -1,4 +1,4 @@
-import type { Household, Mechanism, Tariff } from '../parties/microgrid.js';
+import type { Household, Tariff } from '../parties/microgrid.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { affordableWh, costMicro } from '../units/money.js';
 import { formatInstant, type Instant, type SlotMinutes } from '../units/slot.js';
@@ -21,11 +21,6 @@ import type {
  * household's limits, connection and wallet allow. The same measurements give the same orders, whoever
  * computes them and when.
  */
-
-/** Mechanisms that trade before the slot: under the others there is nothing to quote. */
-export function looksAhead(mechanism: Mechanism): boolean {
-  return mechanism === 'call-auction';
-}
 
 /** What of a microgrid its autopilot goes by. */
 export interface AutopilotTerms {

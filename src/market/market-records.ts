@@ -7,12 +7,17 @@ import type { Instant } from '../units/slot.js';
 import { tradeCostMicro, type ClearedGate } from './gate-clearing.js';
 import type { OrderRequest } from './order.js';
 import type { StandingWish } from './limits.js';
+import type { MatchedOrder, OrderMatch } from './slot-book.js';
 import { numberTrades, type MatchedTrade, type Trade } from './trade.js';
 
 /** What the market writes into the journal, and the money that it holds in wallets meanwhile. */
 
 /** An order in the book, with the hold on its worst cost; asks hold nothing. */
-export type HeldOrder = OrderRequest & { readonly id: string; readonly holdId: string | null };
+export type HeldOrder = OrderRequest & {
+  readonly id: string;
+  readonly holdId: string | null;
+  readonly filledWh: number;
+};
 
 /** As a gate takes it. */
 export type GatedOrder = HeldOrder & { readonly sequence: number; readonly feeder: string | null };
@@ -44,7 +49,10 @@ export function orderPlaced(
 /** The record that takes an open order out of the book and frees its money. */
 export function orderCancelled(microgrid: Microgrid, order: HeldOrder, at: Instant): RecordDraft {
   const cause = `order/${order.id}/cancelled`;
-  return orderRecord('cancelled', order, order.id, cause, at, released(microgrid, order));
+  const draft = orderRecord('cancelled', order, order.id, cause, at, released(microgrid, order));
+  // What was traded before stays traded.
+  const { filledWh } = order;
+  return filledWh === 0 ? draft : { ...draft, facts: { ...draft.facts, filledWh } };
 }
 
 /** The one record of a gate: every hold of the book is freed, and each trade holds its exact cost. */
@@ -57,12 +65,8 @@ export function gateRecord(
 ): { draft: RecordDraft; trades: Trade[] } {
   const cause = `gate/${slot}`;
   const transfers = book.flatMap((order) => released(microgrid, order));
-  const trades = numberTrades(microgrid.microgridId, slot, cleared.trades).map((trade): Trade => {
-    const micro = tradeCostMicro(trade);
-    if (micro === 0) return trade;
-    const line = transfers.push(hold(microgrid, trade.buyer, micro, 'trade')) - 1;
-    return { ...trade, holdId: transferId(microgrid.microgridId, cause, line) };
-  });
+  const numbered = numberTrades(microgrid.microgridId, slot, cleared.trades);
+  const trades = held(microgrid, cause, numbered, transfers);
   const draft: RecordDraft = {
     kind: 'gate',
     at,
@@ -73,30 +77,105 @@ export function gateRecord(
       slot,
       clearingPriceMicroPerKwh: cleared.clearingPrice,
       tradedWh: cleared.tradedWh,
-      orders: cleared.orders.map(({ orderId, householdId, status, filledWh }) => ({
-        order: orderId,
-        household: householdId,
-        status,
-        filledWh,
-      })),
-      trades: trades.map((trade) => ({
-        number: trade.number,
-        trade: trade.tradeId,
-        buyer: trade.buyer,
-        seller: trade.seller,
-        bid: trade.bidId,
-        ask: trade.askId,
-        hold: trade.holdId,
-        energyWh: trade.energyWh,
-        buyerPriceMicroPerKwh: trade.buyerPriceMicroPerKwh,
-        sellerPriceMicroPerKwh: trade.sellerPriceMicroPerKwh,
-        firm: trade.firm,
-        ...congestionFacts(trade),
-      })),
+      orders: servedFacts(cleared.orders),
+      trades: trades.map(tradeFacts),
     },
     transfers,
   };
   return { draft, trades };
+}
+
+/** Where an order of a match stands afterwards; `holdId` is the last hold that it had. */
+export type ReheldOrder = MatchedOrder & { readonly holdId: string | null };
+
+/**
+ * The record of what an order met when it came, right behind the one that placed it: the holds of all
+ * these orders are freed, each trade holds its exact cost, and what goes on resting the cost of its rest.
+ * @param firstNumber of its trades: those of a slot are numbered through
+ */
+export function matchRecord(
+  microgrid: Microgrid,
+  slot: Instant,
+  at: Instant,
+  match: OrderMatch,
+  holdOf: (orderId: string) => string | null,
+  firstNumber: number,
+): { draft: RecordDraft; trades: Trade[]; orders: ReheldOrder[] } {
+  const { microgridId } = microgrid;
+  const cause = `order/${match.by}/matched`;
+  const households = [...new Set(match.orders.map(({ householdId }) => householdId))];
+  const transfers = match.orders.flatMap(({ orderId, householdId }) =>
+    released(microgrid, { household: householdId, holdId: holdOf(orderId) }),
+  );
+  const numbered = numberTrades(microgridId, slot, match.trades, 0, firstNumber);
+  const trades = held(microgrid, cause, numbered, transfers);
+  const orders = match.orders.map((order): ReheldOrder => {
+    const { status, householdId, heldMicro } = order;
+    if (status !== 'open') return { ...order, holdId: holdOf(order.orderId) };
+    if (heldMicro === 0) return { ...order, holdId: null };
+    const line = transfers.push(hold(microgrid, householdId, heldMicro, 'order')) - 1;
+    return { ...order, holdId: transferId(microgridId, cause, line) };
+  });
+  const draft: RecordDraft = {
+    kind: 'order',
+    at,
+    cause,
+    // A neighbor's trades stay when a household is forgotten.
+    keyHolder: households.length === 1 ? households[0]! : '',
+    households,
+    facts: {
+      action: 'matched',
+      order: match.by,
+      slot,
+      orders: servedFacts(match.orders),
+      trades: trades.map(tradeFacts),
+    },
+    transfers,
+  };
+  return { draft, trades, orders };
+}
+
+/** Adds a hold on the exact cost of each trade. @returns the trades with their holds */
+function held(
+  microgrid: Microgrid,
+  cause: string,
+  trades: readonly Trade[],
+  transfers: TransferDraft[],
+): Trade[] {
+  return trades.map((trade): Trade => {
+    const micro = tradeCostMicro(trade);
+    if (micro === 0) return trade;
+    const line = transfers.push(hold(microgrid, trade.buyer, micro, 'trade')) - 1;
+    return { ...trade, holdId: transferId(microgrid.microgridId, cause, line) };
+  });
+}
+
+function servedFacts(
+  orders: readonly Pick<MatchedOrder, 'orderId' | 'householdId' | 'status' | 'filledWh'>[],
+): JsonObject[] {
+  return orders.map(({ orderId, householdId, status, filledWh }) => ({
+    order: orderId,
+    household: householdId,
+    status,
+    filledWh,
+  }));
+}
+
+function tradeFacts(trade: Trade): JsonObject {
+  return {
+    number: trade.number,
+    trade: trade.tradeId,
+    buyer: trade.buyer,
+    seller: trade.seller,
+    bid: trade.bidId,
+    ask: trade.askId,
+    hold: trade.holdId,
+    energyWh: trade.energyWh,
+    buyerPriceMicroPerKwh: trade.buyerPriceMicroPerKwh,
+    sellerPriceMicroPerKwh: trade.sellerPriceMicroPerKwh,
+    firm: trade.firm,
+    ...congestionFacts(trade),
+  };
 }
 
 /** Only where wires were full: most trades of most streets pay no such rent. */
@@ -147,14 +226,24 @@ function orderRecord(
   at: Instant,
   transfers: readonly TransferDraft[],
 ): RecordDraft {
-  const { household, slot, side, energyWh, priceMicroPerKwh, delivery } = order;
+  const { household, slot, side, energyWh, priceMicroPerKwh, delivery, timeInForce } = order;
   return {
     kind: 'order',
     at,
     cause,
     keyHolder: household,
     households: [household],
-    facts: { action, order: id, household, slot, side, energyWh, priceMicroPerKwh, delivery },
+    facts: {
+      action,
+      order: id,
+      household,
+      slot,
+      side,
+      energyWh,
+      priceMicroPerKwh,
+      delivery,
+      ...(timeInForce === undefined ? {} : { timeInForce }),
+    },
     transfers,
   };
 }
@@ -175,7 +264,10 @@ function hold(
   };
 }
 
-function released({ currency }: Microgrid, { household, holdId }: HeldOrder): TransferDraft[] {
+function released(
+  { currency }: Microgrid,
+  { household, holdId }: Pick<HeldOrder, 'household' | 'holdId'>,
+): TransferDraft[] {
   if (holdId === null) return [];
   return [
     {

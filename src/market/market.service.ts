@@ -3,16 +3,17 @@ import { DatabaseService, type Sql } from '../database/database.service.js';
 import { availableBalance, walletOf } from '../ledger/accounts.js';
 import { LedgerService } from '../ledger/ledger.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
-import type { Household, Microgrid } from '../parties/microgrid.js';
+import { takesOrders, type Household, type Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
 import { formatInstant, parseInstant, slotStartOf, type Instant } from '../units/slot.js';
 import { clearingRules } from './clearing.js';
-import { clearOrders } from './gate-clearing.js';
+import { clearOrders, type ClearedGate } from './gate-clearing.js';
 import type { StandingLimits, StandingWish } from './limits.js';
 import { gateRecord, limitsRecord, type GatedOrder, type HeldOrder } from './market-records.js';
 import * as store from './market.store.js';
+import { tradingEnded, type TradedAhead } from './slot-book.js';
 import type { SavedTrade, Trade } from './trade.js';
 
 export interface GateResult {
@@ -54,8 +55,9 @@ export class MarketService {
   ) {}
 
   /**
-   * Closes the gate of a slot in the caller's transaction: the open orders meet in one auction, every
-   * hold is freed, each trade holds its exact cost, and the orders know what they were served.
+   * Closes the gate of a slot in the caller's transaction: the open orders meet in one auction, or
+   * under `continuous` simply end; every hold is freed, each trade holds its exact cost, and the orders
+   * know what they were served.
    * @param at market time of the record
    * @returns null under a mechanism without a gate; the first result if the gate was cleared before
    */
@@ -65,18 +67,16 @@ export class MarketService {
     slotStart: Instant,
     at: Instant,
   ): Promise<GateResult | null> {
-    if (microgrid.mechanism !== 'call-auction') return null;
+    if (!takesOrders(microgrid.mechanism)) return null;
     const { microgridId } = microgrid;
     await this.ledger.lock(sql, microgridId);
     const earlier = await this.earlierGate(sql, microgridId, slotStart);
     if (earlier) return earlier;
     const book = await sql.query<GatedOrder>(store.OPEN_OF_SLOT, [microgridId, slotStart]);
-    const cleared = clearOrders({
-      orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
-      tariff: await this.parties.tariffAt(sql, microgridId, slotStart),
-      rules: clearingRules(microgrid, await this.parties.networkAt(sql, microgridId, slotStart)),
-      coverMicro: await this.coverOf(sql, microgridId, book),
-    });
+    const cleared =
+      microgrid.mechanism === 'continuous'
+        ? await this.endOfTrading(sql, microgridId, slotStart, book)
+        : await this.cleared(sql, microgrid, slotStart, book);
     const { draft, trades } = gateRecord(microgrid, slotStart, at, book, cleared);
     const [sequence] = await this.ledger.append(sql, microgridId, [draft]);
     await sql.query(store.CLEAR_GATE, [microgridId, slotStart, sequence]);
@@ -101,7 +101,7 @@ export class MarketService {
     };
   }
 
-  /** The first slot that still has open orders, those `except` aside; null when there are none. */
+  /** The first slot that still waits for its gate, those `except` aside; null when there is none. */
   async earliestOpenSlot(
     sql: Sql,
     microgridId: string,
@@ -114,13 +114,10 @@ export class MarketService {
     return row?.slotStart ?? null;
   }
 
-  /** Whether orders of the slot still wait for its gate. */
-  async hasOpenOrders(sql: Sql, microgridId: string, slotStart: Instant): Promise<boolean> {
-    const [row] = await sql.query<{ open: boolean }>(store.HAS_OPEN_ORDERS, [
-      microgridId,
-      slotStart,
-    ]);
-    return row!.open;
+  /** Whether orders of the slot, or trades made ahead, still wait for its gate. */
+  async awaitsGate(sql: Sql, microgridId: string, slotStart: Instant): Promise<boolean> {
+    const [row] = await sql.query<{ awaits: boolean }>(store.AWAITS_GATE, [microgridId, slotStart]);
+    return row!.awaits;
   }
 
   /** Orders ever placed. */
@@ -242,6 +239,32 @@ export class MarketService {
     return gate ?? null;
   }
 
+  private async cleared(
+    sql: Sql,
+    microgrid: Microgrid,
+    slotStart: Instant,
+    book: readonly GatedOrder[],
+  ): Promise<ClearedGate> {
+    const { microgridId } = microgrid;
+    return clearOrders({
+      orders: book.map((order) => ({ ...order, orderId: order.id, householdId: order.household })),
+      tariff: await this.parties.tariffAt(sql, microgridId, slotStart),
+      rules: clearingRules(microgrid, await this.parties.networkAt(sql, microgridId, slotStart)),
+      coverMicro: await this.coverOf(sql, microgridId, book),
+    });
+  }
+
+  /** What was traded ahead stays; the orders that are still open end. */
+  private async endOfTrading(
+    sql: Sql,
+    microgridId: string,
+    slotStart: Instant,
+    book: readonly HeldOrder[],
+  ): Promise<ClearedGate> {
+    const [ahead] = await sql.query<TradedAhead>(store.TRADED_AHEAD, [microgridId, slotStart]);
+    return tradingEnded(ahead!, book);
+  }
+
   /** What each buyer can spend once the holds of the book are given back. */
   private async coverOf(
     sql: Sql,
@@ -263,7 +286,8 @@ export class MarketService {
   }
 }
 
-async function insertTrades(
+/** Keeps trades of a slot, each with the record that made it. */
+export async function insertTrades(
   sql: Sql,
   microgridId: string,
   slotStart: Instant,

@@ -4,6 +4,10 @@ const ORDER = `
   market_order.microgrid_id AS microgrid, household_id AS household, order_id AS id,
   slot_start AS slot, side, energy_wh AS "energyWh", price_micro_per_kwh AS "priceMicroPerKwh",
   delivery, status, filled_wh AS "filledWh", hold_id AS "holdId", sequence`;
+const SHOWN_ORDER = `${ORDER}, time_in_force AS "timeInForce"`;
+
+/** Lower is better, on either side. */
+const MERIT = `(CASE side WHEN 'bid' THEN -price_micro_per_kwh ELSE price_micro_per_kwh END)`;
 
 /** The households and the slots of them, [from, until), that a caller may see: $1 to $4. */
 const REACH = `unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
@@ -13,10 +17,10 @@ const WITHIN_REACH = `
     AND market_order.household_id = reach.household_id
     AND (from_slot IS NULL OR slot_start >= from_slot)
     AND (until_slot IS NULL OR slot_start < until_slot)`;
-const ORDER_IN_REACH = ORDER.replace('household_id AS', 'market_order.household_id AS');
+const ORDER_IN_REACH = SHOWN_ORDER.replace('household_id AS', 'market_order.household_id AS');
 
 export const ORDER_BY_ID = `
-  SELECT ${ORDER}, request_hash AS "requestHash"
+  SELECT ${SHOWN_ORDER}, request_hash AS "requestHash"
   FROM market_order WHERE microgrid_id = $1 AND order_id = $2`;
 
 export const REACHABLE_ORDER = `
@@ -34,8 +38,26 @@ export const REACHABLE_ORDERS = `
   ORDER BY sequence DESC, order_id DESC LIMIT $9`;
 
 export const OPEN_OF_HOUSEHOLD = `
-  SELECT side, energy_wh AS "energyWh" FROM market_order
+  SELECT side, energy_wh - filled_wh AS "energyWh" FROM market_order
   WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open' AND household_id = $3`;
+
+/** What a household has bought and sold for a slot already. */
+export const TRADED_BY_HOUSEHOLD = `
+  SELECT coalesce(sum(energy_wh) FILTER (WHERE buyer_id = $3), 0)::bigint AS bid,
+    coalesce(sum(energy_wh) FILTER (WHERE seller_id = $3), 0)::bigint AS ask
+  FROM trade WHERE microgrid_id = $1 AND slot_start = $2 AND revision = 0`;
+
+/** The best orders of a side within a price: $4 is the price, a bid's with its sign turned. */
+export const BEST_IN_BOOK = `
+  SELECT ${ORDER} FROM market_order
+  WHERE microgrid_id = $1 AND slot_start = $2 AND side = $3 AND status = 'open'
+    AND ${MERIT} <= $4
+  ORDER BY ${MERIT}, sequence LIMIT $5`;
+
+/** In the order of arrival. */
+export const BOOK_OF_SLOT = `
+  SELECT ${ORDER} FROM market_order
+  WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open' ORDER BY sequence`;
 
 export const OPEN_OF_SLOT = `
   SELECT ${ORDER}, (
@@ -56,8 +78,9 @@ export const ORDERS_OF_SLOT = `
 
 export const INSERT_ORDER = `
   INSERT INTO market_order (microgrid_id, order_id, household_id, slot_start, side, energy_wh,
-    price_micro_per_kwh, delivery, status, idempotency_key, request_hash, hold_id, sequence, placed_by)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11, $12, $13)`;
+    price_micro_per_kwh, delivery, time_in_force, status, idempotency_key, request_hash, hold_id,
+    sequence, placed_by)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $14, 'open', $9, $10, $11, $12, $13)`;
 
 export const CANCEL_ORDER = `
   UPDATE market_order SET status = 'cancelled'
@@ -70,11 +93,22 @@ export const SERVE_ORDERS = `
     AND market_order.status = 'open'
   RETURNING market_order.order_id`;
 
+/** What became of orders that met others. */
+export const MATCH_ORDERS = `
+  UPDATE market_order SET status = matched.status, filled_wh = matched.filled_wh,
+    hold_id = matched.hold_id
+  FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+    AS matched (order_id, status, filled_wh, hold_id)
+  WHERE market_order.microgrid_id = $1 AND market_order.order_id = matched.order_id
+    AND market_order.status = 'open'
+  RETURNING market_order.order_id`;
+
 export const ORDER_BOOK = `
-  SELECT side, price_micro_per_kwh AS "priceMicroPerKwh", sum(energy_wh)::bigint AS "energyWh"
+  SELECT side, price_micro_per_kwh AS "priceMicroPerKwh",
+    sum(energy_wh - filled_wh)::bigint AS "energyWh"
   FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
   GROUP BY side, price_micro_per_kwh
-  ORDER BY side, CASE side WHEN 'bid' THEN -price_micro_per_kwh ELSE price_micro_per_kwh END`;
+  ORDER BY side, ${MERIT}`;
 
 export const TRADED_SLOT = `
   SELECT revision, gate_sequence AS "gateSequence" FROM traded_slot
@@ -91,8 +125,21 @@ export const GATE = `
     AND gate_sequence IS NOT NULL
   GROUP BY gate_sequence`;
 
+/** Under `continuous` the row may stand since its first trade. */
 export const CLEAR_GATE = `
-  INSERT INTO traded_slot (microgrid_id, slot_start, gate_sequence) VALUES ($1, $2, $3)`;
+  INSERT INTO traded_slot (microgrid_id, slot_start, gate_sequence) VALUES ($1, $2, $3)
+  ON CONFLICT (microgrid_id, slot_start) DO UPDATE SET gate_sequence = excluded.gate_sequence
+  WHERE traded_slot.gate_sequence IS NULL`;
+
+export const BEGIN_TRADING = `
+  INSERT INTO traded_slot (microgrid_id, slot_start) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
+
+/** The trades made before a slot's gate: how far they are numbered, and what they come to. */
+export const TRADED_AHEAD = `
+  SELECT coalesce(max(number), 0) AS "lastTrade", coalesce(sum(energy_wh), 0)::bigint AS "tradedWh",
+    CASE WHEN min(seller_price_micro_per_kwh) = max(seller_price_micro_per_kwh)
+      THEN max(seller_price_micro_per_kwh) END AS "clearingPrice"
+  FROM trade WHERE microgrid_id = $1 AND slot_start = $2 AND revision = 0`;
 
 export const COUNT_REVISION = `
   INSERT INTO traded_slot (microgrid_id, slot_start, revision) VALUES ($1, $2, $3)
@@ -152,14 +199,22 @@ export const SET_LIMITS = `
     buy_below_micro_per_kwh = excluded.buy_below_micro_per_kwh, wishes = excluded.wishes,
     sequence = excluded.sequence`;
 
+/** With orders that are open, or trades made before the gate. */
 export const EARLIEST_OPEN_SLOT = `
-  SELECT min(slot_start) AS "slotStart" FROM market_order
-  WHERE microgrid_id = $1 AND status = 'open' AND slot_start <> ALL ($2::timestamptz[])`;
+  SELECT least((
+    SELECT min(slot_start) FROM market_order
+    WHERE microgrid_id = $1 AND status = 'open' AND slot_start <> ALL ($2::timestamptz[])
+  ), (
+    SELECT min(slot_start) FROM traded_slot
+    WHERE microgrid_id = $1 AND gate_sequence IS NULL AND slot_start <> ALL ($2::timestamptz[])
+  )) AS "slotStart"`;
 
-export const HAS_OPEN_ORDERS = `
+export const AWAITS_GATE = `
   SELECT EXISTS (
     SELECT FROM market_order
-    WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open') AS open`;
+    WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open') OR EXISTS (
+    SELECT FROM traded_slot
+    WHERE microgrid_id = $1 AND slot_start = $2 AND gate_sequence IS NULL) AS awaits`;
 
 export const ORDER_COUNT = `
   SELECT count(*)::bigint AS orders FROM market_order WHERE microgrid_id = $1`;

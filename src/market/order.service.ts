@@ -7,8 +7,9 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import type { Instant } from '../units/slot.js';
-import { orderCancelled, orderPlaced, walletTerms, type HeldOrder } from './market-records.js';
+import { orderCancelled, walletTerms, type HeldOrder } from './market-records.js';
 import * as store from './market.store.js';
+import { decideOrders, writeMatches } from './order-taking.store.js';
 import {
   isGateClosed,
   judgeOrder,
@@ -45,11 +46,11 @@ export interface PriceLevel {
   readonly energyWh: number;
 }
 
-type OrderRow = Order & HeldOrder & { requestHash: Buffer };
+type OrderRow = Order & Pick<HeldOrder, 'holdId'> & { requestHash: Buffer };
 
 /**
- * The door to orders ahead: placed with their worst cost held, cancelled until their gate closes,
- * listed to whom they concern, and shown to all without names. Whatever changes the book locks the
+ * The door to orders ahead: placed with their worst cost held, under `continuous` met by others at
+ * once, cancelled until their gate closes, listed to whom they concern, and shown to all without names. Whatever changes the book locks the
  * microgrid's journal first and stands in it as a record of the same transaction.
  */
 @Injectable()
@@ -95,7 +96,9 @@ export class OrderService {
       if (order?.status !== 'open' || isGateClosed(order.slot, { now, gateClosureSeconds })) {
         return { outcome: 'gate_closed' };
       }
-      const draft = orderCancelled(microgrid, order, now);
+      // Only what stays until the gate is ever open, and that is never spelt out.
+      const { timeInForce: _gtc, ...held } = order;
+      const draft = orderCancelled(microgrid, held, now);
       await this.ledger.append(sql, microgrid.microgridId, [draft]);
       await sql.query(store.CANCEL_ORDER, [microgrid.microgridId, id]);
       return { outcome: 'cancelled', order: { ...shown(order), status: 'cancelled' } };
@@ -160,23 +163,26 @@ export class OrderService {
       throw new Error(`household ${request.household} is not of microgrid ${microgridId}`);
     }
     const now = await this.clock.now(sql);
+    const tariff = await this.parties.tariffAt(sql, microgridId, request.slot);
+    const ofHousehold = [microgridId, request.slot, request.household];
     const verdict = judgeOrder(request, {
       ...microgrid,
       ...household,
       now,
       gateCleared: await isGateCleared(sql, microgridId, request.slot),
-      tariff: await this.parties.tariffAt(sql, microgridId, request.slot),
-      open: await sql.query<OrderContext['open'][number]>(store.OPEN_OF_HOUSEHOLD, [
-        microgridId,
-        request.slot,
-        request.household,
-      ]),
+      tariff,
+      open: await sql.query<OrderContext['open'][number]>(store.OPEN_OF_HOUSEHOLD, ofHousehold),
+      traded: await tradedBy(sql, microgrid, ofHousehold),
     });
     if (verdict !== 'accepted') return { outcome: verdict };
-    const { draft, holdId } = orderPlaced(microgrid, request, id, now);
     const terms = [walletTerms(microgrid, household)];
-    const [sequence] = await this.ledger.append(sql, microgridId, [draft], terms);
-    const order: Order = { ...request, id, status: 'open', filledWh: 0, sequence: sequence! };
+    const place = { microgrid, slot: request.slot, at: now, tariff };
+    const decided = await decideOrders(sql, this.ledger, place, [{ id, request }], terms);
+    const [taken] = decided.taken;
+    if (!taken) return { outcome: 'exceeds_balance' };
+    const sequences = await this.ledger.append(sql, microgridId, decided.drafts, terms);
+    const sequence = sequences[taken.draft]!;
+    const { timeInForce = 'gtc' } = request;
     await sql.query(store.INSERT_ORDER, [
       microgridId,
       id,
@@ -188,10 +194,15 @@ export class OrderService {
       request.delivery,
       idempotencyKey,
       hash,
-      holdId,
-      order.sequence,
+      taken.holdId,
+      sequence,
       personId,
+      timeInForce,
     ]);
+    await writeMatches(sql, microgridId, request.slot, decided, sequences);
+    const met = decided.changed.find(({ orderId: one }) => one === id);
+    const { status, filledWh } = met ?? { status: 'open' as const, filledWh: 0 };
+    const order: Order = { ...request, timeInForce, id, status, filledWh, sequence };
     return { outcome: 'accepted', order, repeated: false };
   }
 
@@ -210,6 +221,17 @@ export class OrderService {
 async function orderById(sql: Sql, microgridId: string, id: string): Promise<OrderRow | undefined> {
   const [row] = await sql.query<OrderRow>(store.ORDER_BY_ID, [microgridId, id]);
   return row;
+}
+
+/** Before its gate, only under `continuous` a slot has trades. */
+async function tradedBy(
+  sql: Sql,
+  { mechanism }: Microgrid,
+  ofHousehold: readonly unknown[],
+): Promise<OrderContext['traded']> {
+  if (mechanism !== 'continuous') return { bid: 0, ask: 0 };
+  const [row] = await sql.query<Record<Side, number>>(store.TRADED_BY_HOUSEHOLD, ofHousehold);
+  return row!;
 }
 
 async function isGateCleared(sql: Sql, microgridId: string, slot: Instant): Promise<boolean> {
@@ -240,6 +262,7 @@ function shown(row: OrderRow): Order {
     energyWh: row.energyWh,
     priceMicroPerKwh: row.priceMicroPerKwh,
     delivery: row.delivery,
+    timeInForce: row.timeInForce,
     status: row.status,
     filledWh: row.filledWh,
     sequence: row.sequence,

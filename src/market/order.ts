@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Mechanism, Tariff } from '../parties/microgrid.js';
+import { takesOrders, type Mechanism, type Tariff } from '../parties/microgrid.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import {
   formatInstant,
@@ -14,6 +14,12 @@ import {
 
 export type Side = 'bid' | 'ask';
 export type Delivery = 'delivered' | 'firm';
+/**
+ * How long an order stays under `continuous`: until its gate; `ioc`, immediate or cancel: what does not
+ * trade at once is dropped; `fok`, fill or kill: all of it trades at once, or nothing.
+ */
+export const TIMES_IN_FORCE = ['gtc', 'ioc', 'fok'] as const;
+export type TimeInForce = (typeof TIMES_IN_FORCE)[number];
 export type OrderStatus = 'open' | 'filled' | 'partly-filled' | 'unfilled' | 'cancelled';
 
 /** What a person asks for; already parsed, with a canonical slot. */
@@ -26,9 +32,12 @@ export type OrderRequest = {
   /** A bid's price includes the grid fee. */
   readonly priceMicroPerKwh: number;
   readonly delivery: Delivery;
+  /** Absent: `gtc`, which is never spelt out, so that records and hashes of such orders stay the same. */
+  readonly timeInForce?: Exclude<TimeInForce, 'gtc'>;
 };
 
-export type Order = OrderRequest & {
+export type Order = Omit<OrderRequest, 'timeInForce'> & {
+  readonly timeInForce: TimeInForce;
   readonly id: string;
   readonly status: OrderStatus;
   readonly filledWh: number;
@@ -40,6 +49,7 @@ export type Order = OrderRequest & {
 export const REFUSALS = [
   'idempotency_conflict',
   'mechanism_takes_no_orders',
+  'never_at_once',
   'unknown_slot',
   'gate_closed',
   'price_outside_tariffs',
@@ -65,8 +75,10 @@ export interface OrderContext {
   readonly exportLimitW: number | null;
   readonly activeFrom: Instant;
   readonly activeUntil: Instant | null;
-  /** The household's open orders for the slot. */
+  /** The household's open orders for the slot, with what is not traded of them. */
   readonly open: readonly { readonly side: Side; readonly energyWh: number }[];
+  /** What it has bought and sold for the slot already. */
+  readonly traded: Readonly<Record<Side, number>>;
 }
 
 export const MAX_DAYS_AHEAD = 7;
@@ -74,7 +86,9 @@ export const MAX_OPEN_ORDERS = 50;
 
 /** Whether the order may be placed, as far as it can be told before its money is held. */
 export function judgeOrder(request: OrderRequest, context: OrderContext): Refusal | 'accepted' {
-  if (context.mechanism !== 'call-auction') return 'mechanism_takes_no_orders';
+  const { mechanism } = context;
+  if (!takesOrders(mechanism)) return 'mechanism_takes_no_orders';
+  if (request.timeInForce && mechanism !== 'continuous') return 'never_at_once';
   if (!isSlotOf(request.slot, context)) return 'unknown_slot';
   if (context.gateCleared || isGateClosed(request.slot, context)) return 'gate_closed';
   const { retailMicroPerKwh, feedInMicroPerKwh } = context.tariff;
@@ -85,10 +99,12 @@ export function judgeOrder(request: OrderRequest, context: OrderContext): Refusa
     return 'price_outside_tariffs';
   }
   if (request.energyWh <= 0) return 'energy_not_positive';
-  if (openWh(request, context) + request.energyWh > connectionWh(request.side, context)) {
+  if (committedWh(request, context) + request.energyWh > connectionWh(request.side, context)) {
     return 'above_connection_limit';
   }
-  if (context.open.some(({ side }) => side !== request.side)) return 'opposite_side_open';
+  // Where orders meet one by one, an older one of its own gives way instead (`slot-book.ts`).
+  const isOpposite = context.open.some(({ side }) => side !== request.side);
+  if (mechanism === 'call-auction' && isOpposite) return 'opposite_side_open';
   if (context.open.length >= MAX_OPEN_ORDERS) return 'too_many_orders';
   return 'accepted';
 }
@@ -134,8 +150,11 @@ function isSlotOf(slot: Instant, context: OrderContext): boolean {
   );
 }
 
-function openWh({ side }: OrderRequest, { open }: OrderContext): number {
-  return open.reduce((sum, order) => (order.side === side ? sum + order.energyWh : sum), 0);
+function committedWh({ side }: OrderRequest, { open, traded }: OrderContext): number {
+  return open.reduce(
+    (sum, order) => (order.side === side ? sum + order.energyWh : sum),
+    traded[side],
+  );
 }
 
 /** The energy that the household's connection carries in one slot. */

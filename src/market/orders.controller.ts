@@ -18,7 +18,13 @@ import { bodyOf } from '../parties/openapi.js';
 import { pageOf, parsePage, type Page } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
 import { Problem } from '../units/problem.js';
-import { MAX_DAYS_AHEAD, MAX_OPEN_ORDERS, type Order, type Refusal } from './order.js';
+import {
+  MAX_DAYS_AHEAD,
+  MAX_OPEN_ORDERS,
+  TIMES_IN_FORCE,
+  type Order,
+  type Refusal,
+} from './order.js';
 import { OrderService } from './order.service.js';
 
 // Beyond any household and any currency, and small enough that a cost stays exact.
@@ -36,6 +42,7 @@ const ORDER = z.object({
     .min(0)
     .max(MOST_MICRO_PER_KWH),
   delivery: z.enum(['delivered', 'firm']).default('delivered'),
+  timeInForce: z.enum(TIMES_IN_FORCE).default('gtc'),
 });
 
 const KEY = z
@@ -61,6 +68,11 @@ const REFUSED: Record<Refusal, { status: number; detail: string }> = {
   mechanism_takes_no_orders: {
     status: HttpStatus.CONFLICT,
     detail: 'This microgrid trades what is metered, without orders. Set your limits instead.',
+  },
+  never_at_once: {
+    status: HttpStatus.UNPROCESSABLE_ENTITY,
+    detail:
+      'In this microgrid all orders of a slot meet at its gate, none at once: leave out timeInForce.',
   },
   unknown_slot: {
     status: HttpStatus.UNPROCESSABLE_ENTITY,
@@ -115,7 +127,8 @@ export class OrdersController {
     @CurrentCaller() caller: Caller,
     @Res({ passthrough: true }) response: Response,
   ): Promise<Order> {
-    const request = parse(ORDER, body);
+    const { timeInForce, ...rest } = parse(ORDER, body);
+    const request = timeInForce === 'gtc' ? rest : { ...rest, timeInForce };
     const placed = await this.market.placeOrder(caller, request, keyOf(key));
     if (placed.outcome !== 'accepted') {
       const { status, detail } = REFUSED[placed.outcome];
@@ -164,7 +177,7 @@ export class OrdersController {
         throw new Problem(
           HttpStatus.CONFLICT,
           'gate_closed',
-          'The gate of its slot has closed: this order can no longer be cancelled.',
+          'It is filled, or the gate of its slot has closed: this order can no longer be cancelled.',
         );
     }
   }

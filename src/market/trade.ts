@@ -44,17 +44,18 @@ export interface SavedTrade extends Trade {
   readonly sequence: number;
 }
 
-/** Numbers and names the trades of one slot, in the order given. */
+/** Numbers and names trades of one slot, in the order given, `first` on. */
 export function numberTrades(
   microgridId: string,
   slotStart: Instant,
   matched: readonly MatchedTrade[],
   revision = 0,
+  first = 1,
 ): Trade[] {
   return matched.map((trade, index) => ({
     ...trade,
-    number: index + 1,
-    tradeId: tradeId(microgridId, slotStart, revision, index + 1),
+    number: first + index,
+    tradeId: tradeId(microgridId, slotStart, revision, first + index),
     holdId: null,
   }));
 }

@@ -9,6 +9,7 @@ import {
   PRICINGS,
   RATIONINGS,
   SHARING_KEYS,
+  takesOrders,
   type Mechanism,
   type Microgrid,
   type Pricing,
@@ -48,6 +49,8 @@ export type TariffRequest = z.input<typeof TARIFF>;
 const PRICINGS_OF: Readonly<Record<Mechanism, readonly Pricing[]>> = {
   metered: ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
   'call-auction': ['clearing', 'mid-market', 'supply-demand-ratio', 'pay-as-bid'],
+  // Each trade has the price of the order that rested: nothing is cleared.
+  continuous: ['clearing'],
   sharing: ['mid-market', 'supply-demand-ratio', 'fixed'],
 };
 
@@ -85,7 +88,7 @@ export const FOUNDING = z
       return `must be ${PRICINGS_OF[mechanism].join(', or ')} under ${mechanism}`;
     },
   })
-  .refine(({ mechanism, rationing }) => rationing !== 'time' || mechanism === 'call-auction', {
+  .refine(({ mechanism, rationing }) => rationing !== 'time' || takesOrders(mechanism), {
     path: ['rationing'],
     message: 'time is for orders: what was metered has none. Choose pro-rata or max-min',
   })

@@ -2,7 +2,7 @@
 
 import type { Instant, SlotMinutes } from '../units/slot.js';
 
-export const MECHANISMS = ['metered', 'call-auction', 'sharing'] as const;
+export const MECHANISMS = ['metered', 'call-auction', 'continuous', 'sharing'] as const;
 export type Mechanism = (typeof MECHANISMS)[number];
 export const PRICINGS = [
   'clearing',
@@ -119,4 +119,9 @@ export interface IssuedSecret {
   username: string;
   kind: 'meter' | 'gateway' | 'household' | 'service';
   secret: string;
+}
+
+/** Whether households place orders for coming slots, which trade before the energy flows. */
+export function takesOrders(mechanism: Mechanism): boolean {
+  return mechanism === 'call-auction' || mechanism === 'continuous';
 }

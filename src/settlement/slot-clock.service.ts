@@ -9,7 +9,7 @@ import { AutopilotService } from '../market/autopilot.service.js';
 import { MarketService } from '../market/market.service.js';
 import { MeteringService } from '../metering/metering.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
-import type { Microgrid } from '../parties/microgrid.js';
+import { takesOrders, type Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { MarketWatchService } from './market-watch.service.js';
@@ -83,7 +83,7 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
    * @throws the fault, when it throws again
    */
   async release(microgrid: Microgrid, slotStart: Instant): Promise<boolean> {
-    if (await this.market.hasOpenOrders(this.database, microgrid.microgridId, slotStart)) {
+    if (await this.market.awaitsGate(this.database, microgrid.microgridId, slotStart)) {
       await this.closeGate(microgrid, slotStart);
     }
     const closed = await this.closing.close(microgrid, slotStart);
@@ -180,7 +180,7 @@ export class SlotClockService implements OnApplicationBootstrap, OnModuleDestroy
   }
 
   private async nextGate(microgrid: Microgrid, nowMillis: number): Promise<Due | null> {
-    if (microgrid.mechanism !== 'call-auction') return null;
+    if (!takesOrders(microgrid.mechanism)) return null;
     const { microgridId } = microgrid;
     const slotStart = await this.market.earliestOpenSlot(this.database, microgridId, [
       ...(this.stuckGates.get(microgridId) ?? []),

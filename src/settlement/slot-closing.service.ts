@@ -64,7 +64,7 @@ export class SlotClosingService {
       const head = await this.ledger.lock(sql, microgridId);
       const [known] = await sql.query<{ status: string }>(store.SLOT, [microgridId, slotStart]);
       if (known?.status === 'closed') return false;
-      if (await this.market.hasOpenOrders(sql, microgridId, slotStart)) {
+      if (await this.market.awaitsGate(sql, microgridId, slotStart)) {
         throw new Error('its gate has not been closed: orders are still open');
       }
       const terms = await this.termsOf(sql, microgrid, slotStart);

@@ -27,9 +27,10 @@ export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): 
     rows.settlement.push(settlementRow(facts as HouseholdFacts, sequence));
   }
   const trades = tradesIn(body);
+  const isAhead = body.kind === 'gate' || body.kind === 'order';
   for (const trade of trades) {
-    if (body.kind === 'gate' || metered) rows.trade.push(tradeRow(trade, sequence));
-    if (body.kind !== 'gate') rows.tradeSettlement.push(tradeSettlementRow(trade, sequence));
+    if (isAhead || metered) rows.trade.push(tradeRow(trade, sequence));
+    if (!isAhead) rows.tradeSettlement.push(tradeSettlementRow(trade, sequence));
   }
 }
 
@@ -60,7 +61,7 @@ export function addRemnant(rows: RowsByTable, body: RecordBody, isErased: boolea
 /** The trades a record tells of, each with the slot and the revision it belongs to. */
 function tradesIn({ kind, facts }: RecordBody): JsonObject[] {
   if (kind === 'trade') return [{ revision: 0, ...facts }];
-  if (kind !== 'gate' && kind !== 'correction') return [];
+  if (kind !== 'gate' && kind !== 'order' && kind !== 'correction') return [];
   const { slot, revision, trades } = facts;
   if (!Array.isArray(trades)) return [];
   return (trades as JsonObject[]).map((trade) => ({

@@ -41,6 +41,7 @@ export class History {
   async apply(record: OpenedRecord): Promise<void> {
     const { body } = record;
     this.assertComplete(body);
+    if (!this.orders.allows(body)) throw new Error('it stands where a match has to follow');
     if (record.erased) this.members.remember(this.erased.factsOf(record.keyHolder));
     else this.members.apply(body);
     if (this.slots.concern(body)) {
@@ -54,6 +55,7 @@ export class History {
     } else if (body.kind === 'order' || body.kind === 'gate') {
       this.settle(record, this.isLimits(body) ? limitsDraft(body) : this.orders.expected(body));
       if (body.kind === 'gate') this.slots.states.closeGate(body);
+      else this.slots.states.trade(body);
     } else if (body.kind === 'expiry') {
       this.settle(record, this.books.expiry(String(body.facts['hold'])));
     } else if (this.programs.concern(body)) {
@@ -68,9 +70,9 @@ export class History {
     }
   }
 
-  /** Whether the last record may be the last: not within a slot or a run. */
+  /** Whether the last record may be the last: not within a slot, a run or an order's match. */
   get complete(): boolean {
-    return !this.slots.pending && !this.programs.pending;
+    return !this.slots.pending && !this.programs.pending && this.orders.allows(null);
   }
 
   /** The tables that are compared whole, as they should be now. */

@@ -6,7 +6,6 @@ import {
   gateRecord,
   orderCancelled,
   orderPlaced,
-  type HeldOrder,
 } from '../market/market-records.js';
 import {
   isGateClosed,
@@ -17,34 +16,45 @@ import {
   type OrderStatus,
   type Side,
 } from '../market/order.js';
+import { endOf, tradingEnded } from '../market/slot-book.js';
 import type { Trade } from '../market/trade.js';
-import type { JsonObject } from '../units/canonical-json.js';
 import { costMicro } from '../units/money.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import type { Books } from './books.js';
 import type { ErasedHouseholds } from './erased.js';
 import type { Findings, Row } from './finding.js';
 import type { Members } from './members.js';
+import {
+  asTold,
+  rowOf,
+  servedIn,
+  tradesIn,
+  type BookedOrder,
+  type ServedOrderFacts,
+} from './order-facts.js';
+import { SlotMatches, type DueMatch } from './slot-matches.js';
 
 /**
  * The orders, kept again from their records and judged again, and every gate cleared again. It holds
  * the open orders alone: of one that is filled or taken back nothing remains but its row.
  */
 
-type ServedOrderFacts = {
-  order: string;
-  household: string;
-  status: OrderStatus;
-  filledWh: number;
-};
-
-type BookedOrder = HeldOrder & { sequence: number; requestHash: Uint8Array };
+/** An order under `continuous` that the next record may tell what it met. */
+interface ComingOrder {
+  order: BookedOrder;
+  at: Instant;
+  /** Absent before it was asked for. */
+  due: DueMatch | null | undefined;
+}
 
 export class OrderBook {
   private readonly open = new Map<string, BookedOrder>();
   /** The open orders once more, by slot and household. */
   private readonly bySlot = new Map<Instant, Map<string, BookedOrder[]>>();
-  private readonly trades = new Map<Instant, Trade[]>();
+  /** Slots whose gate is closed, until they are closed themselves. */
+  private readonly gated = new Set<Instant>();
+  private readonly matches: SlotMatches;
+  private coming: ComingOrder | null = null;
   private finished: Row[] = [];
   private placed = 0;
 
@@ -53,7 +63,17 @@ export class OrderBook {
     private readonly books: Books,
     private readonly erased: ErasedHouseholds,
     private readonly findings: Findings,
-  ) {}
+  ) {
+    this.matches = new SlotMatches(members, books);
+  }
+
+  /** Whether this record may come now: what an order met follows it at once. Null: the journal's end. */
+  allows(body: RecordBody | null): boolean {
+    if (this.coming === null || (body !== null && this.isMatch(body))) return true;
+    if (this.metBy(this.coming) !== null) return false;
+    this.coming = null;
+    return true;
+  }
 
   /**
    * What an `order` or `gate` record must say, given everything before it; null for a record that
@@ -64,26 +84,30 @@ export class OrderBook {
     if (!microgrid) return null;
     if (body.kind === 'gate') {
       const served = servedIn(body);
-      return served.some(({ household }) => this.erased.has(household))
-        ? this.takeGate(body, served)
-        : this.clearGate(String(body.facts['slot']));
+      const slot = String(body.facts['slot']);
+      this.gated.add(slot);
+      const isKnown = served.every(({ household }) => !this.erased.has(household));
+      if (microgrid.mechanism === 'continuous') return this.endTrading(slot, isKnown ? null : body);
+      return isKnown ? this.clearGate(slot) : this.takeGate(body, served);
     }
+    if (body.facts['action'] === 'matched') return this.match(body);
     const id = String(body.facts['order']);
     if (body.facts['action'] === 'placed') return this.place(id, body);
     const order = this.open.get(id);
     if (body.facts['action'] !== 'cancelled' || !order) return null;
     this.judge(body, isGateClosed(order.slot, { now: body.at, ...microgrid }) ? 'gate_closed' : '');
-    this.finish(order, 'cancelled', 0);
+    this.finish(order, 'cancelled');
     return orderCancelled(microgrid, order, body.at);
   }
 
-  /** The trades that a slot's gate made, until the slot is closed. */
+  /** The trades made for a slot before it, until it is closed. */
   tradesOf(slot: Instant): Trade[] {
-    return this.trades.get(slot) ?? [];
+    return this.matches.tradesOf(slot);
   }
 
   forget(slot: Instant): void {
-    this.trades.delete(slot);
+    this.matches.forget(slot);
+    this.gated.delete(slot);
   }
 
   /** Rows of the orders that were finished since this was last asked. */
@@ -92,7 +116,7 @@ export class OrderBook {
   }
 
   openRows(): Row[] {
-    return [...this.open.values()].map((order) => rowOf(order, 'open', 0));
+    return [...this.open.values()].map((order) => rowOf(order, 'open'));
   }
 
   /** Orders ever placed. */
@@ -110,6 +134,9 @@ export class OrderBook {
       energyWh: Number(facts['energyWh']),
       priceMicroPerKwh: Number(facts['priceMicroPerKwh']),
       delivery: facts['delivery'] as Delivery,
+      ...(facts['timeInForce'] === undefined
+        ? {}
+        : { timeInForce: facts['timeInForce'] as 'ioc' | 'fok' }),
     };
     const microgrid = this.members.microgrid!;
     const household = this.members.household(request.household);
@@ -118,23 +145,30 @@ export class OrderBook {
           ...microgrid,
           ...household,
           now: at,
-          gateCleared: this.trades.has(request.slot),
+          gateCleared: this.gated.has(request.slot),
           tariff: this.members.tariffAt(request.slot),
-          open: this.bySlot.get(request.slot)?.get(request.household) ?? [],
+          open: this.openOf(request.slot, request.household).map(
+            ({ energyWh, filledWh, side }) => ({
+              side,
+              energyWh: energyWh - filledWh,
+            }),
+          ),
+          traded: this.tradedBy(request.household, request.slot),
         })
       : 'unknown_household';
     this.judge(body, verdict === 'accepted' ? '' : verdict);
     const { draft, holdId } = orderPlaced(microgrid, request, id, at);
     this.placed += 1;
-    this.book({ ...request, id, holdId, sequence, requestHash: requestHash(request) });
+    const hash = requestHash(request);
+    const order = { ...request, id, holdId, filledWh: 0, sequence, requestHash: hash };
+    this.book(order);
+    if (microgrid.mechanism === 'continuous') this.coming = { order, at, due: undefined };
     return draft;
   }
 
   private clearGate(slot: Instant): RecordDraft {
     const microgrid = this.members.microgrid!;
-    const book = [...(this.bySlot.get(slot)?.values() ?? [])]
-      .flat()
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    const book = this.openOf(slot).sort((a, b) => (a.id < b.id ? -1 : 1));
     const held = new Map<string, number>();
     for (const { household, side, energyWh, priceMicroPerKwh } of book) {
       if (side === 'ask') continue;
@@ -152,13 +186,87 @@ export class OrderBook {
       coverMicro: (household) =>
         (held.get(household) ?? 0) + this.books.available(walletOf(household), 0),
     });
-    const at = formatInstant(parseInstant(slot) - microgrid.gateClosureSeconds * 1_000);
-    const { draft, trades } = gateRecord(microgrid, slot, at, book, cleared);
+    const { draft, trades } = gateRecord(microgrid, slot, this.gateOf(slot), book, cleared);
     for (const { order, status, filledWh } of servedIn(draft)) {
-      this.finish(this.open.get(order)!, status, filledWh);
+      this.finish({ ...this.open.get(order)!, filledWh }, status);
     }
-    this.trades.set(slot, trades);
+    this.matches.add(slot, trades);
     return draft;
+  }
+
+  /**
+   * A gate under `continuous`: what is open ends as it is.
+   * @param told the record, where a household was erased that had an order then
+   */
+  private endTrading(slot: Instant, told: RecordBody | null): RecordDraft {
+    const microgrid = this.members.microgrid!;
+    const book = this.openOf(slot).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const ended = tradingEnded(this.matches.ahead(slot), book);
+    const { draft } = gateRecord(microgrid, slot, this.gateOf(slot), book, ended);
+    for (const { orderId, status } of ended.orders) this.finish(this.open.get(orderId)!, status);
+    if (!told) return draft;
+    const known = servedIn(told).filter(({ household }) => !this.erased.has(household));
+    const { sequence } = told;
+    this.findings.same('record_body', sequence, 'facts.orders', servedIn(draft), known);
+    const orders = told.facts['orders']!;
+    return { ...asTold(told), facts: { ...draft.facts, orders } };
+  }
+
+  /** What the order just placed met. */
+  private match(body: RecordBody): RecordDraft | null {
+    const { coming } = this;
+    const by = String(body.facts['order']);
+    this.coming = null;
+    if (servedIn(body).some(({ household }) => this.erased.has(household))) {
+      return this.takeMatch(body);
+    }
+    const due = coming?.order.id === by ? this.metBy(coming) : null;
+    if (due === null) return null;
+    for (const { orderId, status, filledWh, holdId } of due.orders) {
+      this.change({ ...this.open.get(orderId)!, filledWh, holdId }, status);
+    }
+    this.matches.add(coming!.order.slot, due.trades);
+    return due.draft;
+  }
+
+  private metBy(coming: ComingOrder): DueMatch | null {
+    if (coming.due !== undefined) return coming.due;
+    const { order, at } = coming;
+    const open = () => this.openOf(order.slot).filter(({ id }) => id !== order.id);
+    const holdOf = (id: string) => this.open.get(id)?.holdId ?? null;
+    const met = this.matches.meet(order, open, holdOf, at);
+    if (met === 'exceeds_balance') this.judge(order, met);
+    coming.due = met === 'exceeds_balance' ? null : met;
+    return coming.due;
+  }
+
+  /**
+   * What met an order of an erased household, or was met by one: taken as told, as far as the orders
+   * of the others allow.
+   */
+  private takeMatch(body: RecordBody): RecordDraft {
+    const slot = String(body.facts['slot']);
+    const trades = tradesIn(body);
+    for (const one of servedIn(body)) {
+      const order = this.open.get(one.order);
+      if (!order) {
+        if (!this.erased.has(one.household)) this.misfit(body, 'facts.orders', one.order);
+        continue;
+      }
+      const filledWh = order.filledWh + this.servedBy(body, trades, order);
+      const hasEnded = one.status !== 'open';
+      if (one.filledWh !== filledWh || (filledWh === order.energyWh && !hasEnded)) {
+        this.misfit(body, 'facts.orders', one.order);
+      }
+      const rest = body.transfers.find(
+        ({ debit, code }) => code === 'order-hold' && debit === walletOf(order.household),
+      );
+      const holdId = hasEnded ? order.holdId : (rest?.id ?? null);
+      this.change({ ...order, filledWh, holdId }, one.status);
+    }
+    this.matches.restore(slot);
+    this.matches.add(slot, trades);
+    return asTold(body);
   }
 
   /**
@@ -166,34 +274,68 @@ export class OrderBook {
    * as far as the orders of the others allow: each is served, by its trades, within its limit.
    */
   private takeGate(body: RecordBody, served: readonly ServedOrderFacts[]): RecordDraft {
-    const { sequence, facts, kind, at, cause, households, transfers } = body;
+    const { sequence, facts } = body;
     const slot = String(facts['slot']);
-    const trades = tradesOfGate(body);
+    const trades = tradesIn(body);
     const told = new Map(served.map((one) => [one.order, one]));
-    const book = [...(this.bySlot.get(slot)?.values() ?? [])].flat();
-    for (const order of book) {
-      const own = trades.filter(({ bidId, askId }) => bidId === order.id || askId === order.id);
-      const filledWh = own.reduce((sum, { energyWh }) => sum + energyWh, 0);
-      const status = statusOf(filledWh, order.energyWh);
+    for (const order of this.openOf(slot)) {
+      const filledWh = this.servedBy(body, trades, order);
+      const status = endOf(filledWh, order);
       const expected = `${order.household} ${status} ${filledWh}`;
       const one = told.get(order.id);
       const found = one && `${one.household} ${one.status} ${one.filledWh}`;
       this.findings.same('record_body', sequence, `facts.orders ${order.id}`, expected, found);
-      const beyond = own.some((trade) =>
-        order.side === 'bid'
-          ? trade.buyerPriceMicroPerKwh > order.priceMicroPerKwh
-          : trade.sellerPriceMicroPerKwh < order.priceMicroPerKwh,
-      );
-      if (beyond || filledWh > order.energyWh) {
-        this.findings.add('record_body', sequence, 'facts.trades', 'within its limits', order.id);
-      }
-      this.finish(order, status, filledWh);
+      this.finish({ ...order, filledWh }, status);
     }
-    this.trades.set(slot, trades);
-    const posted = transfers.map(({ pending, ...line }) =>
-      pending === undefined ? line : { ...line, pendingId: pending },
+    this.matches.add(slot, trades);
+    return asTold(body);
+  }
+
+  /** What these trades serve an order, each within its limit. */
+  private servedBy({ sequence }: RecordBody, trades: readonly Trade[], order: BookedOrder): number {
+    const own = trades.filter(({ bidId, askId }) => bidId === order.id || askId === order.id);
+    const beyond = own.some((trade) =>
+      order.side === 'bid'
+        ? trade.buyerPriceMicroPerKwh > order.priceMicroPerKwh
+        : trade.sellerPriceMicroPerKwh < order.priceMicroPerKwh,
     );
-    return { kind, at, cause, keyHolder: '', households, facts, transfers: posted };
+    const servedWh = own.reduce((sum, { energyWh }) => sum + energyWh, 0);
+    if (beyond || order.filledWh + servedWh > order.energyWh) {
+      this.findings.add('record_body', sequence, 'facts.trades', 'within its limits', order.id);
+    }
+    return servedWh;
+  }
+
+  private gateOf(slot: Instant): Instant {
+    const { gateClosureSeconds } = this.members.microgrid!;
+    return formatInstant(parseInstant(slot) - gateClosureSeconds * 1_000);
+  }
+
+  private openOf(slot: Instant, household?: string): BookedOrder[] {
+    const households = this.bySlot.get(slot);
+    if (household !== undefined) return [...(households?.get(household) ?? [])];
+    return [...(households?.values() ?? [])].flat();
+  }
+
+  private tradedBy(household: string, slot: Instant): Record<Side, number> {
+    const traded = { bid: 0, ask: 0 };
+    for (const { buyer, seller, energyWh } of this.matches.tradesOf(slot)) {
+      if (buyer === household) traded.bid += energyWh;
+      if (seller === household) traded.ask += energyWh;
+    }
+    return traded;
+  }
+
+  private isMatch({ kind, facts }: RecordBody): boolean {
+    return kind === 'order' && facts['action'] === 'matched';
+  }
+
+  /** Another state of an order, open or not. */
+  private change(order: BookedOrder, status: OrderStatus): void {
+    if (status !== 'open') return this.finish(order, status);
+    const others = this.openOf(order.slot, order.household).filter(({ id }) => id !== order.id);
+    this.open.set(order.id, order);
+    this.bySlot.get(order.slot)?.set(order.household, [...others, order]);
   }
 
   private book(order: BookedOrder): void {
@@ -203,68 +345,23 @@ export class OrderBook {
     households.set(order.household, [...(households.get(order.household) ?? []), order]);
   }
 
-  private finish(order: BookedOrder, status: OrderStatus, filledWh: number): void {
+  private finish(order: BookedOrder, status: OrderStatus): void {
     this.open.delete(order.id);
+    this.matches.cancel(order);
     const households = this.bySlot.get(order.slot);
-    const left = households?.get(order.household)?.filter(({ id }) => id !== order.id) ?? [];
+    const left = this.openOf(order.slot, order.household).filter(({ id }) => id !== order.id);
     if (left.length > 0) households?.set(order.household, left);
     else households?.delete(order.household);
     if (households?.size === 0) this.bySlot.delete(order.slot);
-    this.finished.push(rowOf(order, status, filledWh));
+    this.finished.push(rowOf(order, status));
   }
 
-  private judge({ sequence }: RecordBody, refusal: string): void {
+  private misfit({ sequence }: RecordBody, field: string, found: string): void {
+    this.findings.add('record_body', sequence, field, 'what earlier records allow', found);
+  }
+
+  private judge({ sequence }: Pick<RecordBody, 'sequence'>, refusal: string): void {
     if (refusal === '') return;
     this.findings.add('record_body', sequence, 'facts', 'an order as it may be given', refusal);
   }
-}
-
-function servedIn({ facts }: { facts: JsonObject }): ServedOrderFacts[] {
-  return facts['orders'] as ServedOrderFacts[];
-}
-
-function statusOf(filledWh: number, energyWh: number): OrderStatus {
-  if (filledWh === 0) return 'unfilled';
-  return filledWh < energyWh ? 'partly-filled' : 'filled';
-}
-
-type TradeFacts = Omit<Trade, 'congestionMicroPerKwh'> & {
-  trade: string;
-  bid: string;
-  ask: string;
-  hold: string | null;
-  congestionMicroPerKwh?: number;
-};
-
-/** The trades as the record of a gate tells them. */
-export function tradesOfGate({ facts }: RecordBody): Trade[] {
-  const { trades } = facts as JsonObject & { trades: TradeFacts[] };
-  return trades.map(({ trade, bid, ask, hold, congestionMicroPerKwh = 0, ...rest }) => ({
-    ...rest,
-    congestionMicroPerKwh,
-    tradeId: trade,
-    bidId: bid,
-    askId: ask,
-    holdId: hold,
-  }));
-}
-
-/** Who placed it and under which key is hashed into the order's id, and held against it there. */
-function rowOf(order: BookedOrder, status: OrderStatus, filledWh: number): Row {
-  return {
-    order_id: order.id,
-    household_id: order.household,
-    slot_start: order.slot,
-    side: order.side,
-    energy_wh: order.energyWh,
-    price_micro_per_kwh: order.priceMicroPerKwh,
-    delivery: order.delivery,
-    status,
-    filled_wh: filledWh,
-    hold_id: order.holdId,
-    sequence: order.sequence,
-    request_hash: order.requestHash,
-    placed_by: undefined,
-    idempotency_key: undefined,
-  };
 }

@@ -1,4 +1,5 @@
 import type { RecordBody } from '../ledger/record.js';
+import { isMadeAtClose } from '../settlement/close-slot.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import type { Row } from './finding.js';
 import type { Members } from './members.js';
@@ -22,6 +23,8 @@ export interface SlotState {
 
 export class SlotStates {
   private readonly states = new Map<Instant, SlotState>();
+  /** The records that made trades for a slot before it, which may have no other trace yet. */
+  private readonly trading = new Map<Instant, number[]>();
 
   constructor(private readonly members: Members) {}
 
@@ -64,7 +67,21 @@ export class SlotStates {
     return formatInstant(parseInstant(slot) + slotMinutes * 60_000);
   }
 
-  closeGate({ facts, sequence }: RecordBody): void {
+  /** Takes note of a record in which orders met. */
+  trade({ facts, sequence }: RecordBody): void {
+    const { trades } = facts;
+    if (!Array.isArray(trades) || trades.length === 0) return;
+    const slot = String(facts['slot']);
+    this.trading.set(slot, [...this.tradingIn(slot), sequence]);
+  }
+
+  tradingIn(slot: Instant): readonly number[] {
+    return this.trading.get(slot) ?? [];
+  }
+
+  closeGate(body: RecordBody): void {
+    const { facts, sequence } = body;
+    this.trade(body);
     const state = this.of(String(facts['slot']));
     state.gateSequence = sequence;
     state.clearingPrice = (facts['clearingPriceMicroPerKwh'] ?? null) as number | null;
@@ -101,17 +118,20 @@ export class SlotStates {
     }));
   }
 
-  /** Revisions of trades: under `metered` of every closed slot, else of every gate. */
+  /** Revisions of trades: of every closed slot where they are made at close, else of every gate. */
   tradedSlotRows(): Row[] {
-    const isMetered = this.members.microgrid?.mechanism === 'metered';
-    const isTraded = ({ gateSequence, status }: SlotState) =>
-      gateSequence !== null || (isMetered && status === 'closed');
-    return [...this.states]
-      .filter(([, state]) => isTraded(state))
-      .map(([slot, { gateSequence, revision }]) => ({
-        slot_start: slot,
-        revision: gateSequence === null ? revision : 0,
-        gate_sequence: gateSequence,
-      }));
+    const { microgrid } = this.members;
+    if (microgrid && isMadeAtClose(microgrid)) {
+      return [...this.states].flatMap(([slot, { status, revision }]) =>
+        status === 'closed' ? [{ slot_start: slot, revision, gate_sequence: null }] : [],
+      );
+    }
+    const gated = [...this.states].filter(([, { gateSequence }]) => gateSequence !== null);
+    const slots = new Set([...gated.map(([slot]) => slot), ...this.trading.keys()]);
+    return [...slots].map((slot) => ({
+      slot_start: slot,
+      revision: 0,
+      gate_sequence: this.states.get(slot)?.gateSequence ?? null,
+    }));
   }
 }

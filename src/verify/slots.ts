@@ -14,7 +14,7 @@ import {
 import { closeManifests, NOTHING_COUNTED } from '../settlement/manifest.js';
 import { causeOf, slotRecords, type Supply } from '../settlement/slot-records.js';
 import { canonicalJson, type Json } from '../units/canonical-json.js';
-import { parseInstant } from '../units/slot.js';
+import { parseInstant, type Instant } from '../units/slot.js';
 import type { Books } from './books.js';
 import { assertRegisters, meterSlots, type SettledRegisters } from './borders.js';
 import type { Findings, Row } from './finding.js';
@@ -22,9 +22,10 @@ import type { Members } from './members.js';
 import { clearingRules } from '../market/clearing.js';
 import { sharingRules } from '../market/metered-sharing.js';
 import { isSame, type OpenedRecord } from './opened-record.js';
-import { tradesOfGate, type OrderBook } from './order-book.js';
+import type { OrderBook } from './order-book.js';
+import { tradesIn } from './order-facts.js';
 import { asErased, closeBeside, correctionBeside, recordedTrades } from './slot-in-part.js';
-import { SlotStates, type SlotState } from './slot-states.js';
+import { SlotStates } from './slot-states.js';
 
 /**
  * Every slot settled again: from the registers in its records, the limits, tariffs, wallets, trades
@@ -202,7 +203,7 @@ export class Slots {
       households: [...now.values()]
         .sort((a, b) => (a.household < b.household ? -1 : 1))
         .map((one) => settledHousehold(before.get(one.household) ?? one, this.energyOf(one))),
-      trades: isMadeAtClose(terms) ? [] : await this.tradesOf(state),
+      trades: isMadeAtClose(terms) ? [] : await this.tradesOf(slotStart),
     };
     const slot = closeBeside(input, state.erased, recordedTrades([closing]));
     const supply = this.supply();
@@ -229,11 +230,11 @@ export class Slots {
     return correctionBeside(correction.drafts, records, state.erased, supply);
   }
 
-  /** The trades of a gate that was cleared long ago, from its record. */
-  private async tradesOf({ gateSequence }: SlotState) {
-    if (gateSequence === null) return [];
-    const [gate] = await this.readRecords([[gateSequence, gateSequence]]);
-    return tradesOfGate(gate!);
+  /** The trades of orders that met long ago, from the records that told of them. */
+  private async tradesOf(slot: Instant) {
+    const records = this.states.tradingIn(slot);
+    const told = await this.readRecords(records.map((one): [number, number] => [one, one]));
+    return told.sort((a, b) => a.sequence - b.sequence).flatMap((body) => tradesIn(body));
   }
 
   /** What the facts take for given must be what was known before the slot closed. */

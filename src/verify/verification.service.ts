@@ -1,6 +1,7 @@
 import type { Sql } from '../database/database.service.js';
 import type { RecordBody, StoredTransfer } from '../ledger/record.js';
 import { orderId } from '../market/order.js';
+import { isMadeAtClose } from '../settlement/close-slot.js';
 import type { Period } from '../rewards/awards.js';
 import { groupBy } from '../units/group-by.js';
 import { BorderCheck } from './border-check.store.js';
@@ -256,7 +257,10 @@ export class Verification {
     try {
       await history.apply(record);
       if (record.erased) addRemnant(rows, record.body, true);
-      else addRows(rows, record.body, history.members.microgrid?.mechanism !== 'call-auction');
+      else {
+        const { microgrid } = history.members;
+        addRows(rows, record.body, microgrid !== null && isMadeAtClose(microgrid));
+      }
       return true;
     } catch (error) {
       if (isOfTheDatabase(error)) throw error;

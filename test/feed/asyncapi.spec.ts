@@ -9,6 +9,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   OrderEvent: contract.orderEvent,
   LimitsEvent: contract.limitsEvent,
   GateEvent: contract.gateEvent,
+  MatchEvent: contract.matchEvent,
   TradeEvent: contract.tradeEvent,
   SlotClosedEvent: contract.slotClosedEvent,
   SettlementEvent: contract.settlementEvent,

@@ -35,6 +35,7 @@ const CONTEXT: OrderContext = {
   activeFrom: '2026-06-01T00:00:00Z',
   activeUntil: '2026-06-02T00:00:00Z',
   open: [],
+  traded: { bid: 0, ask: 0 },
 };
 
 describe('an order', () => {

@@ -127,7 +127,7 @@ function tradedAhead(scenario: Scenario, terms: SlotTerms, books: Books): Trade[
     const { draft, holdId } = orderPlaced(MICROGRID, request, id, slot);
     books.post([draft]);
     const { feeder } = scenario.households.find((one) => one.id === row.household)!;
-    return [{ ...request, id, holdId, feeder, sequence: index + 1 }];
+    return [{ ...request, id, holdId, filledWh: 0, feeder, sequence: index + 1 }];
   });
   if (book.length === 0) return [];
   const spendable = new Map(
