@@ -30,7 +30,8 @@ export type Placed =
 
 /** In order of precedence; to cancel a cancelled order again is a success. */
 export type Cancelled =
-  { outcome: 'cancelled'; order: Order } | { outcome: 'unknown_order' | 'gate_closed' };
+  | { outcome: 'cancelled'; order: Order }
+  | { outcome: 'unknown_order' | 'gate_closed' | 'order_ended' };
 
 export interface OrderFilter {
   /** Null: all households of the caller. */
@@ -93,9 +94,9 @@ export class OrderService {
       const order = await orderById(sql, microgrid.microgridId, id);
       if (order?.status === 'cancelled') return { outcome: 'cancelled', order: shown(order) };
       const { gateClosureSeconds } = microgrid;
-      if (order?.status !== 'open' || isGateClosed(order.slot, { now, gateClosureSeconds })) {
-        return { outcome: 'gate_closed' };
-      }
+      if (!order) return { outcome: 'unknown_order' };
+      if (isGateClosed(order.slot, { now, gateClosureSeconds })) return { outcome: 'gate_closed' };
+      if (order.status !== 'open') return { outcome: 'order_ended' };
       // Only what stays until the gate is ever open, and that is never spelt out.
       const { timeInForce: _gtc, ...held } = order;
       const draft = orderCancelled(microgrid, held, now);

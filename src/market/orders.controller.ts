@@ -173,11 +173,17 @@ export class OrdersController {
         return cancelled.order;
       case 'unknown_order':
         throw new Problem(HttpStatus.NOT_FOUND, 'unknown_order', 'You have no order of this id.');
+      case 'order_ended':
+        throw new Problem(
+          HttpStatus.CONFLICT,
+          'order_ended',
+          'Nothing of this order is left to cancel: what was traded stays traded.',
+        );
       case 'gate_closed':
         throw new Problem(
           HttpStatus.CONFLICT,
           'gate_closed',
-          'It is filled, or the gate of its slot has closed: this order can no longer be cancelled.',
+          'The gate of its slot has closed: this order can no longer be cancelled.',
         );
     }
   }

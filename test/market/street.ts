@@ -6,7 +6,7 @@ import { OrderService, type Placed } from '../../src/market/order.service.js';
 import type { OrderRequest, Side } from '../../src/market/order.js';
 import type { Caller } from '../../src/parties/access.decorator.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
-import type { Household, Microgrid } from '../../src/parties/microgrid.js';
+import type { Household, Mechanism, Microgrid } from '../../src/parties/microgrid.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import type { Instant } from '../../src/units/slot.js';
 import { freshDatabase } from '../support/database.js';
@@ -20,7 +20,7 @@ const STARTS = '2026-06-01T00:00:00Z';
 export interface StreetSetup {
   /** Household ids with what they paid into their wallets, in micro-units. */
   wallets: Record<string, number>;
-  mechanism?: 'metered' | 'call-auction';
+  mechanism?: Mechanism;
   gridFee?: number;
   importLimitW?: number;
 }

@@ -13,7 +13,7 @@ import type { Side } from '../../src/market/order.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
-import type { Microgrid } from '../../src/parties/microgrid.js';
+import type { Mechanism, Microgrid } from '../../src/parties/microgrid.js';
 import type { EnrolmentRequest } from '../../src/parties/enrolment.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { MarketWatchService } from '../../src/settlement/market-watch.service.js';
@@ -29,7 +29,7 @@ import { freshDatabase } from '../support/database.js';
 export interface StreetSetup {
   /** Households with what they paid in, and their meters besides the grid's. */
   households: Record<string, { wallet?: number; pv?: boolean; usableWh?: number }>;
-  mechanism?: 'metered' | 'call-auction';
+  mechanism?: Mechanism;
   gridFeeMicroPerKwh?: number;
   graceSeconds?: number;
   gateClosureSeconds?: number;
