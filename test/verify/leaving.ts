@@ -12,7 +12,7 @@ import type { Rooms } from './rooms.js';
  */
 export interface Place {
   microgrid: string;
-  mechanism: 'metered' | 'call-auction';
+  mechanism: 'metered' | 'call-auction' | 'continuous';
   /** The households, of which the first one leaves. */
   gone: string;
   stays: [string, string];
@@ -30,6 +30,14 @@ export const MEWS: Place = {
   mechanism: 'call-auction',
   gone: 'm-gone',
   stays: ['m-left', 'm-right'],
+};
+
+/** Its orders meet the moment they come, from both sides, and the last of them are dropped. */
+export const LANE: Place = {
+  microgrid: 'lane',
+  mechanism: 'continuous',
+  gone: 'l-gone',
+  stays: ['l-left', 'l-right'],
 };
 
 /** What tells who they were, and is to be found nowhere afterwards. */
@@ -58,7 +66,7 @@ export async function tellLeaving(rooms: Rooms, place: Place): Promise<void> {
   const all = [`${gone}-grid`, `${gone}-pv`, `${gone}-bat`, `${left}-grid`, `${right}-grid`];
   // Before anything flowed, all the meters send the same bytes.
   for (const meter of all) await meters.read(meter, at('07:00'));
-  if (place.mechanism === 'call-auction') await placeOrders(rooms, place);
+  if (place.mechanism !== 'metered') await placeOrders(rooms, place);
   for (const [end, [sun, battery, use], others] of SLOTS) {
     const net = use + battery - sun;
     meters.flow(`${gone}-grid`, Math.max(net, 0) + 0.125, Math.max(-net, 0));
@@ -117,7 +125,8 @@ export async function withErasure<T>(
   }
 }
 
-async function placeOrders({ orders }: Rooms, { microgrid, gone, stays }: Place): Promise<void> {
+async function placeOrders({ orders }: Rooms, { mechanism, ...place_ }: Place): Promise<void> {
+  const { microgrid, gone, stays } = place_;
   const [left, right] = stays;
   let keys = 0;
   const place = async (
@@ -126,6 +135,7 @@ async function placeOrders({ orders }: Rooms, { microgrid, gone, stays }: Place)
     side: 'bid' | 'ask',
     energyWh: number,
     priceMicroPerKwh: number,
+    timeInForce?: 'ioc' | 'fok',
   ) => {
     const delivery = slot === '10:00' ? ('firm' as const) : ('delivered' as const);
     const request = {
@@ -136,6 +146,7 @@ async function placeOrders({ orders }: Rooms, { microgrid, gone, stays }: Place)
       energyWh,
       priceMicroPerKwh,
       delivery,
+      ...(timeInForce === undefined ? {} : { timeInForce }),
     };
     const caller = tenantOf(microgrid, household);
     const placed = await orders.placeOrder(caller, request, `${microgrid}-${(keys += 1)}`);
@@ -155,6 +166,16 @@ async function placeOrders({ orders }: Rooms, { microgrid, gone, stays }: Place)
   // A gate without it is cleared again in full.
   await place(right, '13:00', 'bid', 100, 240_000);
   await place(left, '13:00', 'ask', 100, 140_000);
+  if (mechanism !== 'continuous') return;
+  await place(right, '11:00', 'ask', 100, 90_000);
+  await place(left, '11:00', 'bid', 150, 120_000, 'fok');
+  await place(gone, '11:00', 'bid', 30, 120_000);
+  await place(left, '11:00', 'bid', 150, 120_000, 'ioc');
+  await place(right, '11:00', 'bid', 80, 110_000);
+  await place(gone, '11:00', 'ask', 20, 110_000);
+  // Its own older order gives way, and one of the others meets what is left.
+  await place(right, '11:00', 'ask', 90, 60_000);
+  await place(left, '11:00', 'bid', 40, 150_000);
 }
 
 function tenantOf(microgridId: string, householdId: string): Caller {

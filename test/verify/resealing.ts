@@ -73,3 +73,31 @@ export async function reseal(sql: Sql, microgrid: string, size: number): Promise
   ]);
   await sql.query('DELETE FROM checkpoint WHERE microgrid_id = $1', [microgrid]);
 }
+
+export type Path = (string | number)[];
+
+/** Where the values of a record stand. */
+export function leavesOf(value: unknown, path: Path = []): Path[] {
+  if (value === null || typeof value !== 'object') return [path];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    leavesOf(inner, [...path, Array.isArray(value) ? Number(name) : name]),
+  );
+}
+
+/** The record with one value changed a little. */
+export function changed(body: RecordBody, path: Path): RecordBody {
+  const copy = structuredClone(body);
+  let holder = copy as unknown as Record<string | number, unknown>;
+  for (const name of path.slice(0, -1)) holder = holder[name] as typeof holder;
+  const last = path.at(-1)!;
+  holder[last] = other(holder[last]);
+  return copy;
+}
+
+function other(value: unknown): unknown {
+  if (typeof value === 'number') return value + 1;
+  if (typeof value === 'boolean') return !value;
+  if (typeof value !== 'string') return 1;
+  if (value.endsWith(':00Z')) return value.replace(':00Z', ':01Z');
+  return `${value.slice(0, -1)}${value.endsWith('x') ? 'y' : 'x'}`;
+}

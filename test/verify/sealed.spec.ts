@@ -10,7 +10,7 @@ import { ALGORITHM, ed25519Signer } from '../../src/transparency/signed-note.js'
 import type { Sql } from '../../src/database/database.service.js';
 import { VerifyService } from '../../src/verify/verify.service.js';
 import { BLOCK, tellBlock } from './block.js';
-import { readBody, reseal, rewrite } from './resealing.js';
+import { changed, leavesOf, readBody, reseal, rewrite, type Path } from './resealing.js';
 import { openRooms, type Rooms } from './rooms.js';
 import { STREET, tellStreet } from './street.js';
 import { undone } from './tampering.js';
@@ -239,35 +239,7 @@ async function oneOfEachAction(
   );
 }
 
-type Path = (string | number)[];
-
-/** Where the values of a record stand. */
-function leavesOf(value: unknown, path: Path = []): Path[] {
-  if (value === null || typeof value !== 'object') return [path];
-  return Object.entries(value).flatMap(([name, inner]) =>
-    leavesOf(inner, [...path, Array.isArray(value) ? Number(name) : name]),
-  );
-}
-
 function nameOf({ kind, facts }: RecordBody, path: Path): string {
   const action = facts['action'];
   return `${kind}${typeof action === 'string' ? `:${action}` : ''} ${path.join('.')}`;
-}
-
-/** The record with one value changed a little. */
-function changed(body: RecordBody, path: Path): RecordBody {
-  const copy = structuredClone(body);
-  let holder = copy as unknown as Record<string | number, unknown>;
-  for (const name of path.slice(0, -1)) holder = holder[name] as typeof holder;
-  const last = path.at(-1)!;
-  holder[last] = other(holder[last]);
-  return copy;
-}
-
-function other(value: unknown): unknown {
-  if (typeof value === 'number') return value + 1;
-  if (typeof value === 'boolean') return !value;
-  if (typeof value !== 'string') return 1;
-  if (value.endsWith(':00Z')) return value.replace(':00Z', ':01Z');
-  return `${value.slice(0, -1)}${value.endsWith('x') ? 'y' : 'x'}`;
 }
