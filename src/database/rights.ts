@@ -71,7 +71,11 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   // The market.
   tariff: insertOnly(),
   network_node: insertOnly(),
-  market_order: changing('it is filled or taken back', ['UPDATE (status, filled_wh, hold_id)'], ['DELETE']),
+  market_order: changing(
+    'it is filled or taken back',
+    ['UPDATE (status, filled_wh, hold_id)'],
+    ['DELETE'],
+  ),
   standing_order: changing(
     'a second change within a slot replaces the first',
     ['UPDATE'],

@@ -2,11 +2,7 @@ import { walletOf } from '../ledger/accounts.js';
 import type { RecordBody, RecordDraft } from '../ledger/record.js';
 import { clearingRules } from '../market/clearing.js';
 import { clearOrders } from '../market/gate-clearing.js';
-import {
-  gateRecord,
-  orderCancelled,
-  orderPlaced,
-} from '../market/market-records.js';
+import { gateRecord, orderCancelled, orderPlaced } from '../market/market-records.js';
 import {
   isGateClosed,
   judgeOrder,
