@@ -14,8 +14,8 @@ import { Autopilot0014 } from './migrations/0014-autopilot.js';
 import { MarketRules0015 } from './migrations/0015-market-rules.js';
 import { MarketWatch0016 } from './migrations/0016-market-watch.js';
 import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
-import { Wishes0022 } from './migrations/0022-wishes.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
+import { Wishes0022 } from './migrations/0022-wishes.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -34,6 +34,6 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   MarketRules0015,
   MarketWatch0016,
   MeterKeys0019,
-  Wishes0022,
   Continuous0020,
+  Wishes0022,
 ];
