@@ -1,7 +1,7 @@
 -- The schema that the migrations make. Written by test/database/schema.spec.ts under UPDATE_SCHEMA=1:
 -- change a schema by a new migration, never here.
 
-CREATE DOMAIN ident AS text CONSTRAINT ident_check CHECK (VALUE ~ '^[A-Za-z0-9_-]{1,64}$'::text);
+CREATE DOMAIN ident AS text CONSTRAINT ident_characters CHECK (VALUE ~ '^[A-Za-z0-9_-]+$'::text) CONSTRAINT ident_length CHECK (length(VALUE) <= 64);
 
 CREATE DOMAIN safe_integer AS bigint CONSTRAINT safe_integer_check CHECK (VALUE >= '-9007199254740991'::bigint AND VALUE <= '9007199254740991'::bigint);
 
@@ -94,7 +94,7 @@ CREATE TABLE account (
   version safe_integer DEFAULT 0 NOT NULL,
   debit_limit safe_integer,
   CONSTRAINT account_pkey PRIMARY KEY (microgrid_id, account_id),
-  CONSTRAINT account_account_id_check CHECK (account_id ~ '^[A-Za-z0-9_/-]{1,160}$'::text),
+  CONSTRAINT account_account_id_check CHECK (length(account_id) <= 160 AND account_id ~ '^[A-Za-z0-9_/-]+$'::text),
   CONSTRAINT account_credit_limit_check CHECK (credit_limit::bigint >= 0),
   CONSTRAINT account_credits_pending_check CHECK (credits_pending::bigint >= 0),
   CONSTRAINT account_credits_posted_check CHECK (credits_posted::bigint >= 0),
@@ -315,7 +315,7 @@ CREATE TABLE market_order (
   CONSTRAINT market_order_check CHECK (filled_wh::bigint >= 0 AND filled_wh::bigint <= energy_wh::bigint),
   CONSTRAINT market_order_delivery_check CHECK (delivery = ANY (ARRAY['delivered'::text, 'firm'::text])),
   CONSTRAINT market_order_energy_wh_check CHECK (energy_wh::bigint > 0),
-  CONSTRAINT market_order_order_id_check CHECK (order_id ~ '^[0-9a-f]{32}$'::text),
+  CONSTRAINT market_order_order_id_check CHECK (length(order_id) = 32 AND order_id ~ '^[0-9a-f]+$'::text),
   CONSTRAINT market_order_price_micro_per_kwh_check CHECK (price_micro_per_kwh::bigint >= 0),
   CONSTRAINT market_order_side_check CHECK (side = ANY (ARRAY['bid'::text, 'ask'::text])),
   CONSTRAINT market_order_status_check CHECK (status = ANY (ARRAY['open'::text, 'filled'::text, 'partly-filled'::text, 'unfilled'::text, 'cancelled'::text])),
@@ -797,7 +797,7 @@ CREATE TABLE trade (
   CONSTRAINT trade_check CHECK (buyer_id::text <> seller_id::text),
   CONSTRAINT trade_congestion_micro_per_kwh_check CHECK (congestion_micro_per_kwh::bigint >= 0),
   CONSTRAINT trade_energy_wh_check CHECK (energy_wh::bigint > 0),
-  CONSTRAINT trade_trade_id_check CHECK (trade_id ~ '^[0-9a-f]{32}$'::text)
+  CONSTRAINT trade_trade_id_check CHECK (length(trade_id) = 32 AND trade_id ~ '^[0-9a-f]+$'::text)
 );
 
 CREATE TABLE trade_settlement (
@@ -843,7 +843,7 @@ CREATE TABLE transfer (
   CONSTRAINT transfer_moves CHECK ((state = ANY (ARRAY['void'::text, 'expire'::text])) OR amount::bigint > 0),
   CONSTRAINT transfer_resolves CHECK ((state = ANY (ARRAY['post'::text, 'void'::text, 'expire'::text])) = (pending_id IS NOT NULL)),
   CONSTRAINT transfer_state_check CHECK (state = ANY (ARRAY['posted'::text, 'pending'::text, 'post'::text, 'void'::text, 'expire'::text])),
-  CONSTRAINT transfer_transfer_id_check CHECK (transfer_id ~ '^[0-9a-f]{32}$'::text)
+  CONSTRAINT transfer_transfer_id_check CHECK (length(transfer_id) = 32 AND transfer_id ~ '^[0-9a-f]+$'::text)
 );
 
 ALTER TABLE account ADD CONSTRAINT account_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
