@@ -44,7 +44,8 @@ export class CopyRows {
     return this;
   }
 
-  int4(value: number): this {
+  int4(value: number | null): this {
+    if (value === null) return this.null();
     this.reserve(8);
     this.length = this.bytes.writeInt32BE(4, this.length);
     this.length = this.bytes.writeInt32BE(value, this.length);
@@ -62,7 +63,33 @@ export class CopyRows {
 
   /** Microseconds since 2000. */
   timestamptz(value: Instant): this {
-    return this.int8(1_000 * (parseInstant(value) - EPOCH_2000_MILLIS));
+    return this.epochMillis(parseInstant(value));
+  }
+
+  /** A timestamptz. */
+  epochMillis(value: number): this {
+    return this.int8(1_000 * (value - EPOCH_2000_MILLIS));
+  }
+
+  /**
+   * A numeric with six decimals: five digits to the base 10,000, of which the last two are the fraction.
+   * @param millionths 0 to 10^18 - 1
+   */
+  numeric6(millionths: bigint): this {
+    const safe = Number(millionths);
+    const isSafe = safe <= Number.MAX_SAFE_INTEGER;
+    const fraction = isSafe ? safe % 1e6 : Number(millionths % 1_000_000n);
+    const whole = isSafe ? (safe - fraction) / 1e6 : Number(millionths / 1_000_000n);
+    this.reserve(22);
+    const { bytes } = this;
+    let at = bytes.writeInt32BE(18, this.length);
+    for (const field of [5, 2, 0, 6]) at = bytes.writeInt16BE(field, at);
+    at = bytes.writeInt16BE(Math.floor(whole / 1e8), at);
+    at = bytes.writeInt16BE(Math.floor(whole / 1e4) % 1e4, at);
+    at = bytes.writeInt16BE(whole % 1e4, at);
+    at = bytes.writeInt16BE(Math.floor(fraction / 100), at);
+    this.length = bytes.writeInt16BE(100 * (fraction % 100), at);
+    return this;
   }
 
   get isEmpty(): boolean {

@@ -110,12 +110,16 @@ function nameOf({ meterId, counter }: JudgedMessage): string {
   return `${meterId} ${counter?.context ?? ''}`;
 }
 
+// The keys of all these meters at once: most meters have none.
 const CHANGED_KEYS = `
 SELECT judged.meter_id
 FROM unnest($1::text[], $2::text[], $3::integer[]) AS judged (microgrid_id, meter_id, number)
-WHERE judged.number <> coalesce((
-  SELECT max(key.number) FROM meter_key key
-  WHERE key.microgrid_id = judged.microgrid_id AND key.meter_id = judged.meter_id), 0)
+LEFT JOIN (
+  SELECT microgrid_id, meter_id, max(number) AS number FROM meter_key
+  WHERE microgrid_id = ANY ($1::text[]) AND meter_id = ANY ($2::text[])
+  GROUP BY microgrid_id, meter_id
+) key USING (microgrid_id, meter_id)
+WHERE judged.number <> coalesce(key.number, 0)
 LIMIT 1`;
 
 const LOCK_COUNTERS = `

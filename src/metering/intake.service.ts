@@ -11,10 +11,11 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import { parseInstant } from '../units/slot.js';
 import { KeysChanged } from './counter.store.js';
 import { storeBatch } from './intake.store.js';
-import type { StoredCounts } from './intake.store.js';
+import type { StoredBatch } from './intake.store.js';
 import { blamesKey, blamesMeter, judge, openMessage } from './intake-verdict.js';
 import type { EnrolledMeter, JudgedMessage, OpenedMessage, Verdict } from './intake-verdict.js';
 import { MeterDirectory } from './meter-directory.service.js';
+import { NewestReadings } from './newest-readings.js';
 import { signatureFault } from './signed-reading.js';
 
 /** A message waiting for its batch to be committed. */
@@ -36,6 +37,9 @@ export type IntakeCounters = Readonly<Record<string, number>>;
 export class IntakeService implements BeforeApplicationShutdown {
   private readonly log = new Logger('intake');
   private readonly directory = new MeterDirectory();
+  private readonly newest = new NewestReadings();
+  /** How many batches to come are stored by asking for every reading. */
+  private cautiousBatches = 0;
   private readonly counts: Record<string, number> = { accepted: 0, repeated: 0 };
   private waiting: Waiting[] = [];
   private waitingBytes = 0;
@@ -152,7 +156,7 @@ export class IntakeService implements BeforeApplicationShutdown {
     }
   }
 
-  private async judgeAndStore(messages: readonly OpenedMessage[]): Promise<StoredCounts> {
+  private async judgeAndStore(messages: readonly OpenedMessage[]): Promise<StoredBatch> {
     try {
       return await this.store(await this.judgeAll(messages));
     } catch (error) {
@@ -161,12 +165,21 @@ export class IntakeService implements BeforeApplicationShutdown {
     }
   }
 
-  private async store(judged: readonly JudgedMessage[]): Promise<StoredCounts> {
+  private async store(judged: readonly JudgedMessage[]): Promise<StoredBatch> {
+    const { newest } = this;
     for (let attempt = 1; ; attempt += 1) {
+      const mayCopy = attempt === 1 && this.cautiousBatches === 0;
+      if (this.cautiousBatches > 0) this.cautiousBatches -= 1;
       try {
-        return await this.database.transaction((sql) => storeBatch(sql, judged));
+        const stored = await this.database.transaction((sql) =>
+          storeBatch(sql, judged, { newest, mayCopy }),
+        );
+        newest.add(stored.kept);
+        return stored;
       } catch (error) {
-        if (attempt === MAX_ATTEMPTS || !isCollision(error)) throw error;
+        const wasThere = mayCopy && stateOf(error) === UNIQUE_VIOLATION;
+        if (wasThere) this.cautiousBatches = CAUTIOUS_BATCHES;
+        else if (attempt === MAX_ATTEMPTS || !isCollision(error)) throw error;
       }
     }
   }
@@ -231,7 +244,7 @@ export class IntakeService implements BeforeApplicationShutdown {
     }));
   }
 
-  private add({ accepted, repeated, rejected }: StoredCounts): void {
+  private add({ accepted, repeated, rejected }: StoredBatch): void {
     this.count('accepted', accepted);
     this.count('repeated', repeated);
     for (const [reason, times] of Object.entries(rejected)) this.count(reason, times);
@@ -287,3 +300,6 @@ const ASKED_AGAIN = [
   [blamesMeter, 1_000],
   [blamesKey, 0],
 ] as const;
+/** Where one reading comes again, more do: then news is not worth guessing for a while. */
+const CAUTIOUS_BATCHES = 16;
+const UNIQUE_VIOLATION = '23505';

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import { CopyRows } from '../database/copy-rows.js';
 import type { Sql } from '../database/database.service.js';
 import { meterKey } from '../parties/meter-key.js';
 import type { MeterRole } from '../parties/microgrid.js';
@@ -7,15 +8,28 @@ import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
 import { believeCounters } from './counter.store.js';
 import type { EnrolledMeter, JudgedMessage, NewReading } from './intake-verdict.js';
-import type { Rejection } from './reading.js';
+import type { NewestReadings } from './newest-readings.js';
+import { RejectionTally } from './rejection-tally.js';
 
 /** Writes a batch of messages in a handful of statements, whatever their number. */
 
-export interface StoredCounts {
+export interface StoredBatch {
   accepted: number;
   repeated: number;
   /** By reason. */
   rejected: Record<string, number>;
+  /** What each register is known to have said by now: the readings accepted, and those repeated. */
+  kept: readonly NewReading[];
+}
+
+/** What is known besides the messages, to save work. */
+export interface BatchHints {
+  readonly newest: NewestReadings;
+  /**
+   * Readings behind the last one of their register are copied in without asking whether they are there
+   * already: when one is, PostgreSQL reports a violated key and the batch is to be stored again without.
+   */
+  readonly mayCopy: boolean;
 }
 
 /**
@@ -26,45 +40,41 @@ export interface StoredCounts {
 export async function storeBatch(
   sql: Sql,
   messages: readonly JudgedMessage[],
-): Promise<StoredCounts> {
+  { newest, mayCopy }: BatchHints,
+): Promise<StoredBatch> {
   const believed = await believeCounters(sql, messages);
   const hashed = believed.map((message) => ({
     message,
-    payloadHash: createHash('sha256').update(message.payload).digest(),
+    payloadHash: hash('sha256', message.payload, 'buffer'),
   }));
-  const incoming = hashed
-    .flatMap(({ message, payloadHash }) =>
-      message.readings.map((reading) => ({ ...reading, message, payloadHash })),
-    )
-    .sort(byKey);
+  const incoming = incomingByKey(hashed);
+  const { fresh, known } = mayCopy ? splitByNews(incoming, newest) : { fresh: [], known: incoming };
   const rejections = new RejectionTally();
   for (const { message, payloadHash } of hashed) {
     for (const rejection of message.rejections) rejections.add(message, payloadHash, rejection);
   }
-  let accepted = 0;
-  let contradicting = 0;
-  if (incoming.length > 0) {
-    const columns = columnsOf(incoming);
+  await copyFresh(sql, fresh);
+  const counts = { accepted: fresh.length, repeated: 0 };
+  if (known.length > 0) {
+    const columns = columnsOf(known);
     const [inserted] = await sql.query<{ count: number }>(INSERT_READINGS, columns);
-    accepted = inserted!.count;
-    if (accepted < incoming.length) {
+    counts.accepted += inserted!.count;
+    counts.repeated = known.length - inserted!.count;
+    if (counts.repeated > 0) {
       const places = await sql.query<{ place: number }>(KEEP_CONTRADICTIONS, columns);
-      contradicting = places.length;
+      counts.repeated -= places.length;
       for (const { place } of places) {
-        const { message, payloadHash, readAt, register } = incoming[place - 1]!;
-        const detail = `${readAt} already has another ${register} value: the first one counts`;
-        rejections.add(message, payloadHash, { reason: 'contradicts', detail });
+        const { source, reading } = known[place - 1]!;
+        const detail = `${reading.readAt} already has another ${reading.register} value: the first one counts`;
+        rejections.add(source.message, source.payloadHash, { reason: 'contradicts', detail });
       }
     }
-    await insertPayloads(sql, incoming);
-    if (accepted > 0) await markLate(sql, incoming);
+    await insertPayloads(sql, known);
   }
-  if (rejections.rows.length > 0) await sql.query(UPSERT_REJECTIONS, rejections.columns());
-  return {
-    accepted,
-    repeated: incoming.length - accepted - contradicting,
-    rejected: rejections.countsByReason(),
-  };
+  if (counts.accepted > 0) await markLate(sql, incoming, newest);
+  if (!rejections.isEmpty) await sql.query(UPSERT_REJECTIONS, rejections.columns());
+  const kept = incoming.map(({ reading }) => reading);
+  return { ...counts, rejected: rejections.countsByReason(), kept };
 }
 
 /** Enrolled meters by id; those that are not enrolled are absent. */
@@ -89,7 +99,24 @@ export async function readMeters(
   );
 }
 
-type Incoming = NewReading & { message: JudgedMessage; payloadHash: Buffer };
+interface HashedMessage {
+  message: JudgedMessage;
+  payloadHash: Buffer;
+}
+
+interface Incoming {
+  reading: NewReading;
+  source: HashedMessage;
+}
+
+/** Messages first, so that nearly nothing is left to sort when their readings are. */
+function incomingByKey(hashed: readonly HashedMessage[]): Incoming[] {
+  return hashed
+    .filter(({ message }) => message.readings.length > 0)
+    .sort((a, b) => byKey(a.message.readings[0]!, b.message.readings[0]!))
+    .flatMap((source) => source.message.readings.map((reading) => ({ reading, source })))
+    .sort((a, b) => byKey(a.reading, b.reading));
+}
 
 function byKey(a: NewReading, b: NewReading): number {
   return (
@@ -101,18 +128,62 @@ function byKey(a: NewReading, b: NewReading): number {
 }
 
 function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+/** @param incoming by key; a key's second reading is not news */
+function splitByNews(
+  incoming: readonly Incoming[],
+  newest: NewestReadings,
+): { fresh: Incoming[]; known: Incoming[] } {
+  const fresh: Incoming[] = [];
+  const known: Incoming[] = [];
+  let previous: NewReading | undefined;
+  for (const each of incoming) {
+    const { reading } = each;
+    const isNews =
+      reading.readAtMillis > (newest.of(reading) ?? -Infinity) &&
+      !(previous && byKey(previous, reading) === 0);
+    (isNews ? fresh : known).push(each);
+    previous = reading;
+  }
+  return { fresh, known };
+}
+
+/** Readings and their payloads in one round trip. */
+async function copyFresh(sql: Sql, fresh: readonly Incoming[]): Promise<void> {
+  if (fresh.length === 0) return;
+  const readings = new CopyRows(7);
+  for (const { reading, source } of fresh) {
+    readings
+      .row()
+      .text(reading.microgridId)
+      .text(reading.meterId)
+      .text(reading.register)
+      .epochMillis(reading.readAtMillis)
+      .numeric6(reading.microWh)
+      .int4(reading.powerW)
+      .bytea(source.payloadHash);
+  }
+  const payloads = new CopyRows(3);
+  for (const { message, payloadHash } of payloadsOf(fresh)) {
+    payloads.row().text(message.microgridId).bytea(payloadHash).bytea(message.payload);
+  }
+  await sql.copyIn([
+    { text: COPY_READINGS, rows: readings.end() },
+    { text: COPY_PAYLOADS, rows: payloads.end() },
+  ]);
 }
 
 function columnsOf(incoming: readonly Incoming[]): unknown[][] {
   return [
-    incoming.map(({ microgridId }) => microgridId),
-    incoming.map(({ meterId }) => meterId),
-    incoming.map(({ register }) => register),
-    incoming.map(({ readAt }) => readAt),
-    incoming.map(({ microWh }) => formatRegisterWh(microWh)),
-    incoming.map(({ powerW }) => powerW),
-    incoming.map(({ payloadHash }) => payloadHash),
+    incoming.map(({ reading }) => reading.microgridId),
+    incoming.map(({ reading }) => reading.meterId),
+    incoming.map(({ reading }) => reading.register),
+    incoming.map(({ reading }) => reading.readAt),
+    incoming.map(({ reading }) => formatRegisterWh(reading.microWh)),
+    incoming.map(({ reading }) => reading.powerW),
+    incoming.map(({ source }) => source.payloadHash),
   ];
 }
 
@@ -121,111 +192,66 @@ function columnsOf(incoming: readonly Incoming[]): unknown[][] {
  * between readings that reach across it: then it moves the border they were settled with.
  * @param incoming by key
  */
-async function markLate(sql: Sql, incoming: readonly Incoming[]): Promise<void> {
-  const microgridIds = [...new Set(incoming.map(({ microgridId }) => microgridId))];
+async function markLate(
+  sql: Sql,
+  incoming: readonly Incoming[],
+  newest: NewestReadings,
+): Promise<void> {
+  const microgridIds = [...new Set(incoming.map(({ reading }) => reading.microgridId))];
   const closed = await sql.query<{ microgrid_id: string; through: Instant }>(CLOSED_THROUGH, [
     microgridIds,
   ]);
   const throughMillis = new Map(
     closed.map(({ microgrid_id, through }) => [microgrid_id, parseInstant(through)]),
   );
-  const suspects = incoming.filter((reading, index) => {
+  const suspects = incoming.flatMap(({ reading }, index) => {
     const through = throughMillis.get(reading.microgridId);
-    if (through === undefined || reading.readAtMillis <= through) return through !== undefined;
+    if (through === undefined) return [];
+    if (reading.readAtMillis <= through) return [{ reading, through }];
     // Behind another one that is itself behind the border, it does not reach across.
-    const previous = incoming[index - 1];
+    const last = newest.of(reading);
+    if (last !== undefined && last >= through && last < reading.readAtMillis) return [];
+    const previous = incoming[index - 1]?.reading;
     const follows = previous && previous.readAtMillis > through && sameRegister(previous, reading);
-    return !follows;
+    return follows ? [] : [{ reading, through }];
   });
   if (suspects.length === 0) return;
   await sql.query(MARK_LATE, [
-    suspects.map(({ microgridId }) => microgridId),
-    suspects.map(({ meterId }) => meterId),
-    suspects.map(({ register }) => register),
-    suspects.map(({ readAt }) => readAt),
-    suspects.map(({ microgridId }) => formatInstant(throughMillis.get(microgridId)!)),
+    suspects.map(({ reading }) => reading.microgridId),
+    suspects.map(({ reading }) => reading.meterId),
+    suspects.map(({ reading }) => reading.register),
+    suspects.map(({ reading }) => reading.readAt),
+    suspects.map(({ through }) => formatInstant(through)),
   ]);
 }
 
 function sameRegister(a: NewReading, b: NewReading): boolean {
-  return a.microgridId === b.microgridId && a.meterId === b.meterId && a.register === b.register;
+  return a.register === b.register && a.meterId === b.meterId && a.microgridId === b.microgridId;
 }
 
 async function insertPayloads(sql: Sql, incoming: readonly Incoming[]): Promise<void> {
-  const payloads = new Map<string, Incoming>();
-  for (const reading of incoming) {
-    payloads.set(`${reading.microgridId}/${reading.payloadHash.toString('latin1')}`, reading);
-  }
-  const rows = [...payloads.values()].sort(
-    (a, b) => compare(a.microgridId, b.microgridId) || Buffer.compare(a.payloadHash, b.payloadHash),
-  );
+  const rows = payloadsOf(incoming);
   await sql.query(INSERT_PAYLOADS, [
-    rows.map(({ microgridId }) => microgridId),
+    rows.map(({ message }) => message.microgridId),
     rows.map(({ payloadHash }) => payloadHash),
     rows.map(({ message }) => message.payload),
   ]);
 }
 
-interface RejectionRow {
-  message: JudgedMessage;
-  reason: string;
-  payloadHash: Buffer;
-  detail: string;
-  count: number;
+/** The payloads that these readings came in, by key, each once. */
+function payloadsOf(incoming: readonly Incoming[]): HashedMessage[] {
+  const sources = new Set(incoming.map(({ source }) => source));
+  return [...sources]
+    .sort(byPayloadKey)
+    .filter((source, index, sorted) => index === 0 || byPayloadKey(sorted[index - 1]!, source) < 0);
 }
 
-/** Rejections of a batch, one row for each meter, reason and payload. */
-class RejectionTally {
-  private readonly byKey = new Map<string, RejectionRow>();
-
-  get rows(): RejectionRow[] {
-    return [...this.byKey.entries()]
-      .sort(([a], [b]) => compare(a, b))
-      .map(([, rejection]) => rejection);
-  }
-
-  add(message: JudgedMessage, payloadHash: Buffer, { reason, detail }: Rejection): void {
-    const { microgridId, meterId } = message;
-    const key = [microgridId, meterId, reason, payloadHash.toString('hex')].join('/');
-    const known = this.byKey.get(key);
-    if (known) known.count += 1;
-    else this.byKey.set(key, { message, reason, payloadHash, detail, count: 1 });
-  }
-
-  countsByReason(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const { reason, count } of this.byKey.values()) {
-      counts[reason] = (counts[reason] ?? 0) + count;
-    }
-    return counts;
-  }
-
-  columns(): unknown[][] {
-    const rows = this.rows;
-    return [
-      rows.map(({ message }) => message.microgridId),
-      rows.map(({ message }) => message.meterId),
-      rows.map(({ reason }) => reason),
-      rows.map(({ payloadHash }) => payloadHash),
-      rows.map(({ message }) => storable(message.topic, MAX_TOPIC_CHARACTERS)),
-      rows.map(({ detail }) => storable(detail, MAX_DETAIL_CHARACTERS)),
-      rows.map(({ message }) => message.payload.subarray(0, MAX_KEPT_BYTES)),
-      rows.map(({ count }) => count),
-    ];
-  }
+function byPayloadKey(a: HashedMessage, b: HashedMessage): number {
+  return (
+    compare(a.message.microgridId, b.message.microgridId) ||
+    Buffer.compare(a.payloadHash, b.payloadHash)
+  );
 }
-
-/** PostgreSQL's text holds neither NUL nor half a surrogate pair. */
-function storable(text: string, maxCharacters: number): string {
-  return text
-    .slice(0, maxCharacters)
-    .toWellFormed()
-    .replace(/\p{Cc}/gu, '\uFFFD');
-}
-
-const MAX_TOPIC_CHARACTERS = 512;
-const MAX_DETAIL_CHARACTERS = 300;
-const MAX_KEPT_BYTES = 4_096;
 
 interface MeterRow {
   microgrid_id: string;
@@ -248,6 +274,13 @@ LEFT JOIN LATERAL (
   ORDER BY k.number DESC LIMIT 1
 ) last ON true
 WHERE m.meter_id = ANY ($1::text[])`;
+
+const COPY_READINGS = `
+COPY reading (microgrid_id, meter_id, register, read_at, value_wh, power_w, payload_hash)
+FROM STDIN (FORMAT binary)`;
+
+const COPY_PAYLOADS = `
+COPY reading_payload (microgrid_id, payload_hash, bytes) FROM STDIN (FORMAT binary)`;
 
 const INSERT_READINGS = `
 WITH inserted AS (

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { LosslessNumber, parse as parseLossless } from 'lossless-json';
+import { LosslessNumber } from 'lossless-json';
 import type { MeterRole } from '../parties/microgrid.js';
 import { canonicalJson } from '../units/canonical-json.js';
-import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
-import { formatInstant, parseInstant } from '../units/slot.js';
+import { formatRegisterWh, parseRegisterWh, registerOfNumber } from '../units/energy.js';
+import { readInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
+import { parseExactJson } from './exact-json.js';
 
 /**
  * The native payload of a meter: bytes in, readings or named rejections out. Registers stay exact
@@ -73,7 +74,6 @@ export interface Decoded {
 
 export const MAX_PAYLOAD_BYTES = 65_536;
 export const MAX_READINGS = 1_000;
-const MAX_DEPTH = 4;
 const MAX_POWER_W = 1_000_000_000;
 
 /**
@@ -86,7 +86,7 @@ export function decodeReadings(payload: Buffer): Decoded {
   }
   let json: unknown;
   try {
-    json = parseJson(payload);
+    json = parseExactJson(payload);
   } catch (error) {
     return rejected('malformed', error instanceof Error ? error.message : 'not JSON');
   }
@@ -163,13 +163,13 @@ function decodeElement(element: unknown, index: number | null): DecodedReading {
   if (element instanceof LosslessNumber) throw new RangeError('a number, not an object');
   const readAt = field(element, 'readAt');
   if (typeof readAt !== 'string') throw new RangeError('readAt is not an RFC 3339 instant');
-  const readAtMillis = named('readAt', () => parseInstant(readAt));
+  const { instant, millis } = named('readAt', () => readInstant(readAt));
   // PostgreSQL would take earlier and later years, canonical text would not.
-  if (readAtMillis < 0) throw new RangeError('readAt is before 1970');
+  if (millis < 0) throw new RangeError('readAt is before 1970');
   return {
     index,
-    readAt: formatInstant(readAtMillis),
-    readAtMillis,
+    readAt: instant,
+    readAtMillis: millis,
     importMicroWh: registerValue(element, 'importWh'),
     exportMicroWh: registerValue(element, 'exportWh'),
     powerW: powerValue(element),
@@ -180,6 +180,7 @@ function decodeElement(element: unknown, index: number | null): DecodedReading {
 function registerValue(element: object, name: 'importWh' | 'exportWh'): bigint | null {
   const value = field(element, name);
   if (value === undefined || value === null) return null;
+  if (typeof value === 'number') return named(name, () => registerOfNumber(value));
   if (!(value instanceof LosslessNumber)) throw new RangeError(`${name} is not a number`);
   return named(name, () => parseRegisterWh(value.value));
 }
@@ -187,7 +188,8 @@ function registerValue(element: object, name: 'importWh' | 'exportWh'): bigint |
 function powerValue(element: object): number | null {
   const value = field(element, 'powerW');
   if (value === undefined || value === null) return null;
-  const watts = value instanceof LosslessNumber ? Math.round(Number(value.value)) : Number.NaN;
+  const number = value instanceof LosslessNumber ? Number(value.value) : value;
+  const watts = typeof number === 'number' ? Math.round(number) : Number.NaN;
   if (!(Math.abs(watts) <= MAX_POWER_W)) throw new RangeError('powerW is not a number of watts');
   return watts + 0;
 }
@@ -205,44 +207,6 @@ function named<T>(name: string, read: () => T): T {
   }
 }
 
-/**
- * JSON whose numbers keep their digits (LosslessNumber).
- * @throws RangeError or SyntaxError saying what is wrong
- */
-export function parseJson(payload: Buffer, maxDepth = MAX_DEPTH): unknown {
-  const text = parseText(payload);
-  if (depthOf(text) > maxDepth) throw new RangeError(`nested deeper than ${maxDepth} levels`);
-  return parseLossless(text);
-}
-
-/** @throws RangeError when the bytes are not UTF-8 */
-export function parseText(payload: Buffer): string {
-  try {
-    return UTF_8.decode(payload);
-  } catch {
-    throw new RangeError('not UTF-8');
-  }
-}
-
-/** Checked before parsing: the parser recurses, and its stack is finite. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i += 1) {
-    const character = text[i];
-    if (inString) {
-      if (character === '\\') i += 1;
-      else if (character === '"') inString = false;
-    } else if (character === '"') inString = true;
-    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth);
-    else if (character === '}' || character === ']') depth -= 1;
-  }
-  return deepest;
-}
-
 function rejected(reason: RejectionReason, detail: string): Decoded {
   return { readings: [], rejections: [{ reason, detail }] };
 }
-
-const UTF_8 = new TextDecoder('utf-8', { fatal: true });

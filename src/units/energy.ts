@@ -19,6 +19,18 @@ export function parseRegisterWh(text: string): bigint {
   return value;
 }
 
+/**
+ * A register value as `JSON.parse` gives it, read from at most 15 digits: then the double still tells
+ * which decimal it was.
+ * @throws RangeError as `parseRegisterWh`
+ */
+export function registerOfNumber(valueWh: number): bigint {
+  const microWh = Math.round(valueWh * 1e6);
+  // Decimals of 15 digits have doubles of their own: this one has no seventh decimal to drop.
+  if (valueWh > 0 && valueWh < 1e9 && microWh / 1e6 === valueWh) return BigInt(microWh);
+  return parseRegisterWh(Object.is(valueWh, -0) ? '-0' : String(valueWh));
+}
+
 /** Micro-Wh as canonical decimal Wh: no trailing zeros, e.g. `"14737.1422"`. */
 export function formatRegisterWh(microWh: bigint): string {
   const whole = microWh / MICRO_WH_PER_WH;

@@ -191,6 +191,54 @@ it('commits a thousand messages in few transactions, beside poison', async () =>
   expect(intake.counters()).toEqual({ accepted: 990, repeated: 0, malformed: 10 });
 });
 
+it('keeps every value exactly, whether it is copied in or asked for', async () => {
+  const values = [
+    '0',
+    '0.000001',
+    '999999999999.999999',
+    '9007199254.740993',
+    '14737.1422',
+    '10000',
+  ];
+  const array = `[${values
+    .map(
+      (value, minute) =>
+        `{"readAt":"${at(`01:0${minute}`)}","importWh":${value},"powerW":${-minute}}`,
+    )
+    .join(',')}]`;
+  await send('m0', array);
+  // Readings before the last one are asked for.
+  await send('m1', `{"readAt":"${at('09:00')}","importWh":1}`);
+  await send('m1', array);
+  const kept = await fresh.database.query<{ value: string }>(
+    `SELECT trim_scale(value_wh)::text AS value, power_w FROM reading
+     WHERE read_at < '2026-06-01T02:00:00Z' ORDER BY meter_id, read_at`,
+  );
+  const expected = values.map((value, minute) => ({ value, power_w: 0 - minute }));
+  expect(kept).toEqual([...expected, ...expected]);
+});
+
+it('stores a batch by asking when another instance was faster', async () => {
+  const other = new MeteringService(new IntakeService(fresh.database, clock, settings));
+  await other.intake(message('street', 'm0', { readAt: at('10:00'), importWh: 5 }));
+  await other.intake(message('street', 'm1', { readAt: at('10:00'), importWh: 5 }));
+  let transactions = 0;
+  intake = new IntakeService(
+    watching(fresh.database, () => (transactions += 1)),
+    clock,
+    settings,
+  );
+  await Promise.all([
+    intake.intake(message('street', 'm0', { readAt: at('10:00'), importWh: 5 })),
+    intake.intake(message('street', 'm1', { readAt: at('10:00'), importWh: 6 })),
+    // The same bytes as m0's: their payload is kept once.
+    intake.intake(message('street', 'm2', { readAt: at('10:00'), importWh: 5 })),
+  ]);
+  expect(transactions).toBe(2);
+  expect(intake.counters()).toEqual({ accepted: 1, repeated: 1, contradicts: 1 });
+  expect(await readings()).toHaveLength(3);
+});
+
 it('sets apart the one message that the database refuses', async () => {
   Logger.overrideLogger(false);
   await fresh.asOwner((sql) =>

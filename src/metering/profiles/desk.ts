@@ -1,5 +1,6 @@
 import { formatInstant, parseInstant } from '../../units/slot.js';
-import { MAX_PAYLOAD_BYTES, parseJson } from '../reading.js';
+import { parseJson } from '../exact-json.js';
+import { MAX_PAYLOAD_BYTES } from '../reading.js';
 import type { Register, Rejection } from '../reading.js';
 import { parseDecimal } from './decimal.js';
 import { LocalClock, parseLocalTime } from './local-time.js';

@@ -1,5 +1,5 @@
 import { parseInstant } from '../../units/slot.js';
-import { parseText } from '../reading.js';
+import { parseText } from '../exact-json.js';
 import { ARRIVAL, measuredAt, session } from './desk.js';
 import type { MeasuredAt } from './desk.js';
 import { endsLike, openFields } from './fields.js';

@@ -1,4 +1,4 @@
-import { parseText } from '../reading.js';
+import { parseText } from '../exact-json.js';
 import type { Register, Rejection } from '../reading.js';
 import type { Scale } from './decimal.js';
 import {

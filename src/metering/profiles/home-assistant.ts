@@ -1,5 +1,5 @@
 import { memberAt, pathOf } from './value.js';
-import { parseText } from '../reading.js';
+import { parseText } from '../exact-json.js';
 import { ARRIVAL, parsePayload, session } from './desk.js';
 import { openFields } from './fields.js';
 import { ENERGY_UNITS, POWER_UNITS } from './mapping.js';

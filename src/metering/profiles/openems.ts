@@ -1,5 +1,5 @@
 import { parseInstant } from '../../units/slot.js';
-import { parseText } from '../reading.js';
+import { parseText } from '../exact-json.js';
 import { ARRIVAL, session, unixMillis } from './desk.js';
 import { endsLike, openFields } from './fields.js';
 import type { Field } from './fields.js';
