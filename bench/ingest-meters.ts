@@ -1,13 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync, type MqttClient } from 'mqtt';
-import {
-  meterOf,
-  MICROGRID,
-  nowMillis,
-  payloadOf,
-  type Published,
-  type PublishPlan,
-} from './ingest-plan.js';
+import { nowMillis, payloadOf, topicOf, type Published, type PublishPlan } from './ingest-plan.js';
 
 /**
  * The meters of the ingest benchmark, as a process of their own: publishes at QoS 1 as the plan says,
@@ -25,9 +18,7 @@ process.on('message', (plan: PublishPlan) => {
 });
 
 async function publish(plan: PublishPlan): Promise<Published> {
-  const clients = await Promise.all(
-    plan.gateways.map((gateway) => connectAsync(plan.url, { ...gateway, reconnectPeriod: 0 })),
-  );
+  const clients = await connectAll(plan);
   const times: Times = { sentAt: [], acknowledgedAt: [] };
   const end = nowMillis() + plan.millis;
   await Promise.all(
@@ -41,6 +32,21 @@ async function publish(plan: PublishPlan): Promise<Published> {
     acknowledgedAt: Float64Array.from(times.acknowledgedAt),
   };
 }
+
+/** Some at a time: who waits too long for an answer gives up. */
+async function connectAll({ url, gateways }: PublishPlan): Promise<MqttClient[]> {
+  const clients: MqttClient[] = [];
+  for (let from = 0; from < gateways.length; from += CONNECTING) {
+    const some = gateways.slice(from, from + CONNECTING);
+    const options = { reconnectPeriod: 0, keepalive: 600 };
+    clients.push(
+      ...(await Promise.all(some.map((gateway) => connectAsync(url, { ...gateway, ...options })))),
+    );
+  }
+  return clients;
+}
+
+const CONNECTING = 50;
 
 interface Times {
   sentAt: number[];
@@ -93,7 +99,7 @@ async function publishOne(
   plan: PublishPlan,
   { sentAt, acknowledgedAt }: Times,
 ): Promise<void> {
-  const topic = `microgrids/${MICROGRID}/meters/${meterOf(number % plan.meters)}/readings`;
+  const topic = topicOf(number, plan);
   const payload = payloadOf(number, plan);
   sentAt[number] = nowMillis();
   await client.publishAsync(topic, payload, { qos: 1 });

@@ -2,17 +2,27 @@
 
 export interface PublishPlan {
   url: string;
-  /** One connection each; connection c speaks for the meters whose number leaves c. */
+  /** One connection each, as `street` counts them. */
   gateways: { username: string; password: string }[];
-  meters: number;
+  street: Street;
   readingsAMessage: number;
+  /** Of the first reading of every meter after `STARTS_MILLIS`, and from one to the next. */
+  startSecond: number;
+  secondsApart: number;
   millis: number;
   /** Messages that may be unacknowledged on one connection. */
   window: number;
-  /** Flat out, no more than these: a broker that answers at once would take any number. */
+  /** No more messages than these: a broker that answers at once would take any number. */
   most: number;
   /** Null: as fast as acknowledgements come. */
   messagesASecond: number | null;
+}
+
+/** Microgrids alike. The gateways of each come one after the other, and share its meters evenly. */
+export interface Street {
+  microgrids: number;
+  metersEach: number;
+  gatewaysEach: number;
 }
 
 /** Instants in milliseconds since 1970 with fractions, by number of message. */
@@ -21,11 +31,14 @@ export interface Published {
   acknowledgedAt: Float64Array;
 }
 
-export const MICROGRID = 'bench';
 export const STARTS_MILLIS = Date.parse('2026-06-01T00:00:00Z');
 
+export function microgridOf(at: number): string {
+  return `bench-${String(at).padStart(3, '0')}`;
+}
+
 export function meterOf(number: number): string {
-  return `m${String(number).padStart(5, '0')}`;
+  return `m${String(number).padStart(6, '0')}`;
 }
 
 /** Now, comparable between processes of one machine. */
@@ -33,17 +46,41 @@ export function nowMillis(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/** Messages go round the gateways, and each gateway goes round its meters. */
+export function senderOf(
+  number: number,
+  { microgrids, metersEach, gatewaysEach }: Street,
+): { microgrid: number; meter: number; round: number } {
+  const gateways = microgrids * gatewaysEach;
+  const gateway = number % gateways;
+  const turn = Math.floor(number / gateways);
+  const metersOfGateway = metersEach / gatewaysEach;
+  const microgrid = Math.floor(gateway / gatewaysEach);
+  const place = (turn % metersOfGateway) * gatewaysEach + (gateway % gatewaysEach);
+  return {
+    microgrid,
+    meter: microgrid * metersEach + place,
+    round: Math.floor(turn / metersOfGateway),
+  };
+}
+
+export function topicOf(number: number, { street }: PublishPlan): string {
+  const { microgrid, meter } = senderOf(number, street);
+  return `microgrids/${microgridOf(microgrid)}/meters/${meterOf(meter)}/readings`;
+}
+
 /**
  * The payload of message `number`, which stands in its last reading as `powerW`. Every meter goes on
- * where its last message ended, a reading a second.
+ * where its last message ended.
  */
-export function payloadOf(number: number, { meters, readingsAMessage }: PublishPlan): string {
-  const first = Math.floor(number / meters) * readingsAMessage;
+export function payloadOf(number: number, plan: PublishPlan): string {
+  const { readingsAMessage, startSecond, secondsApart } = plan;
+  const { meter, round } = senderOf(number, plan.street);
   const readings = Array.from({ length: readingsAMessage }, (_, index) => {
-    const second = first + index;
+    const second = startSecond + (round * readingsAMessage + index) * secondsApart;
     const readAt = `${new Date(STARTS_MILLIS + second * 1_000).toISOString().slice(0, 19)}Z`;
     const power = index === readingsAMessage - 1 ? `,"powerW":${number}` : '';
-    return `{"readAt":"${readAt}","importWh":${(second * 0.137).toFixed(3)}${power}}`;
+    return `{"readAt":"${readAt}","importWh":${(meter + second * 0.137).toFixed(3)}${power}}`;
   });
   return readingsAMessage === 1 ? readings[0]! : `[${readings.join(',')}]`;
 }

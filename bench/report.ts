@@ -1,5 +1,5 @@
 import { cpus, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 
 /**
  * What every benchmark prints: the machine, tables of figures, and the limits they are held against.
@@ -30,24 +30,32 @@ export interface Report {
 }
 
 /**
- * Runs one benchmark as a program: understands `--json` and `--help`, prints the report, and sets the
- * exit status: 0, 1 where a limit is missed or something failed, 2 for a wrong command line.
+ * Runs one benchmark as a program: understands `--json`, `--help` and the counts that have `defaults` as
+ * options, prints the report, and sets the exit status: 0, 1 where a limit is missed or something failed, 2 for a wrong command line.
  */
 export async function present(
   name: string,
   help: string,
-  measure: () => Promise<Report>,
+  measure: (counts: Readonly<Record<string, number>>) => Promise<Report>,
+  defaults: Readonly<Record<string, number>> = {},
 ): Promise<void> {
   let json: boolean;
+  let counts: Record<string, number>;
   try {
-    const { values } = parseArgs({
-      options: {
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) return void process.stdout.write(help);
-    json = values.json;
+    const options: ParseArgsConfig['options'] = {
+      ...Object.fromEntries(Object.keys(defaults).map((option) => [option, STRING])),
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    };
+    const { values } = parseArgs({ options });
+    if (values['help']) return void process.stdout.write(help);
+    json = values['json'] === true;
+    counts = Object.fromEntries(
+      Object.entries(defaults).map(([option, count]) => [
+        option,
+        wholeOf(option, values[option], count),
+      ]),
+    );
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${help}`);
     process.exitCode = 2;
@@ -55,7 +63,7 @@ export async function present(
   }
   const startedMillis = performance.now();
   const machine = machineNow();
-  const report = await measure();
+  const report = await measure(counts);
   const seconds = (performance.now() - startedMillis) / 1000;
   const ok = report.limits.every(isMet);
   if (json) {
@@ -64,6 +72,15 @@ export async function present(
     process.stdout.write(readable(name, machine, report, seconds));
   }
   if (!ok) process.exitCode = 1;
+}
+
+const STRING = { type: 'string' } as const;
+
+function wholeOf(option: string, text: unknown, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  if (typeof text !== 'string' || !/^\d{1,9}$/.test(text))
+    throw new Error(`--${option} must be a whole number\n`);
+  return Number(text);
 }
 
 /** Says on standard error what is going on: the figures alone go to standard output. */
