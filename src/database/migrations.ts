@@ -16,7 +16,7 @@ import { MarketWatch0016 } from './migrations/0016-market-watch.js';
 import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
-import { CheapChecks0022 } from './migrations/0022-cheap-checks.js';
+import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -37,5 +37,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   MeterKeys0019,
   Continuous0020,
   Wishes0022,
-  CheapChecks0022,
+  CheapChecks0025,
 ];

@@ -4,8 +4,8 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * The same ids as before, checked at a tenth of the price: PostgreSQL builds the automaton of a regular
  * expression anew for every value, and a counted repetition gives it a state for each character.
  */
-export class CheapChecks0022 implements MigrationInterface {
-  name = 'CheapChecks0022';
+export class CheapChecks0025 implements MigrationInterface {
+  name = 'CheapChecks0025';
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(CHEAP_CHECKS);
