@@ -39,7 +39,8 @@ export async function barePipe({ owner }: BenchDatabase): Promise<Pipe> {
   await owner.query('CREATE TABLE bare_reading (LIKE reading INCLUDING ALL)');
   await owner.query('ALTER TABLE bare_reading DROP COLUMN payload_hash');
   const batches = new Batches(owner);
-  const anybody = { kind: 'gateway', microgridId: null, meters: new Set<string>() } as const;
+  const meters = new Set<string>();
+  const anybody = { kind: 'gateway', microgridId: null, meters, topics: [] } as const;
   return {
     name: 'bare pipe',
     table: 'bare_reading',

@@ -8,6 +8,7 @@ import { FeedModule } from './feed/feed.module.js';
 import { HealthController } from './health.controller.js';
 import { LedgerModule } from './ledger/ledger.module.js';
 import { MarketModule } from './market/market.module.js';
+import { DeviceModule } from './metering/device.module.js';
 import { MeteringModule } from './metering/metering.module.js';
 import { MetricsController } from './metrics.controller.js';
 import { PartiesModule } from './parties/parties.module.js';
@@ -27,6 +28,7 @@ export class AppModule {
         PartiesModule,
         LedgerModule,
         MeteringModule,
+        DeviceModule,
         MarketModule,
         SettlementModule,
         RewardsModule,

@@ -183,6 +183,8 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
   },
   ofMeters('meterKeys', 'meter_key'),
   ofMeters('counters', 'meter_counter'),
+  ofMeters('profiles', 'meter_profile'),
+  ofMeters('claimCodes', 'meter_claim'),
   ofHousehold('meters', 'meter'),
 ];
 

@@ -7,6 +7,7 @@ import { MeteringService } from './metering/metering.service.js';
 import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
 import { DEVICE_COMMANDS, listed, writeSecrets } from './operator-device-commands.js';
 import { LOG_COMMANDS } from './operator-log-commands.js';
+import { PROFILE_COMMANDS } from './operator-profile-commands.js';
 import { JoiningService } from './parties/joining.service.js';
 import { CSV_COLUMNS, parseMemberCsv } from './parties/member-csv.js';
 import type { CsvFault } from './parties/member-csv.js';
@@ -157,6 +158,7 @@ stays. It acts as the eraser: DATABASE_ERASER_URL, or the embedded database's ow
   },
   ...DEVICE_COMMANDS,
   ...LOG_COMMANDS,
+  ...PROFILE_COMMANDS,
 };
 
 async function createOperator(app: INestApplicationContext, given: Given): Promise<Outcome> {

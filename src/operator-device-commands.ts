@@ -138,13 +138,13 @@ async function mosquitto(app: INestApplicationContext, given: Given): Promise<Ou
   const service = given.optional('service');
   const devices = app.get(DeviceService);
   await mkdir(join(out, 'data'), { recursive: true });
-  const { credentials, meters } = await transaction(app, async (sql) => {
+  const { credentials, meters, topics } = await transaction(app, async (sql) => {
     const issued = service === undefined ? null : await devices.enrolService(sql, service);
     if (issued) await writePrivately(join(out, 'service-secret'), `${issued.secret}\n`, 'wx');
     return devices.credentials(sql);
   });
   await writePrivately(join(out, 'passwords'), mosquittoPasswords(credentials), 'w');
-  await writePrivately(join(out, 'acl'), mosquittoAcl(credentials, meters), 'w');
+  await writePrivately(join(out, 'acl'), mosquittoAcl(credentials, meters, topics), 'w');
   await writePrivately(join(out, 'mosquitto.conf'), configuration, 'w');
   const text = `Wrote passwords, acl and mosquitto.conf for ${credentials.length} users to ${out}. Let Mosquitto reload: kill -HUP.`;
   return { document: { out, users: credentials.length }, text };

@@ -13,7 +13,7 @@ import type { Settings } from './config.js';
 import { FeedAdapter } from './feed/feed-adapter.gateway.js';
 import { PublicationService } from './ledger/publication.service.js';
 import { ServiceLogger } from './logger.js';
-import { MeteringService } from './metering/metering.service.js';
+import { DeviceIntakeService } from './metering/device-intake.service.js';
 import { serveOpenApi } from './openapi.js';
 import { DeviceService } from './parties/device.service.js';
 
@@ -110,12 +110,12 @@ function serveHttp(app: NestExpressApplication, settings: Settings): void {
 
 async function startBroker(app: INestApplication, broker: BrokerService): Promise<void> {
   const devices = app.get(DeviceService);
-  const metering = app.get(MeteringService);
+  const intake = app.get(DeviceIntakeService);
   await broker.start({
     authenticate: (username, password) => devices.authenticate(username, password),
     mayPublish: (principal, topic) => devices.mayPublish(principal, topic),
     maySubscribe: (principal, filter) => devices.maySubscribe(principal, filter),
-    intake: (message) => metering.intake(message),
+    intake: (message) => intake.intake(message),
   });
 }
 

@@ -2,7 +2,9 @@
 export interface BrokerLink {
   start(): Promise<void>;
   /** Resolves when the broker has the message. */
-  publish(topic: string, payload: string): Promise<void>;
+  publish(topic: string, payload: string | Buffer): Promise<void>;
+  /** Takes in what is published here as well, besides readings on native topics. */
+  follow(filters: readonly Followed[]): Promise<void>;
   connected(): boolean;
   /** Ends the connections of one user, e.g. when its credential is revoked. */
   disconnect(username: string): void;
@@ -10,6 +12,12 @@ export interface BrokerLink {
   stop(): Promise<void>;
   /** Where the embedded broker listens; 0 for an external one. */
   readonly port: number;
+}
+
+/** A topic filter of devices that do not publish on native topics. */
+export interface Followed {
+  readonly filter: string;
+  readonly qos: 0 | 1;
 }
 
 /** A message as the service takes it in. */
@@ -32,7 +40,8 @@ export interface Principal {
 export interface BrokerOptions<P extends Principal = Principal> {
   /** Null when the name or the secret is wrong. */
   authenticate(username: string | undefined, password: Buffer | undefined): Promise<P | null>;
-  mayPublish(principal: P, topic: string): Promise<boolean> | boolean;
+  /** `ignored` is acknowledged and dropped: devices say more than they are asked for. */
+  mayPublish(principal: P, topic: string): Promise<boolean | 'ignored'> | boolean | 'ignored';
   maySubscribe(principal: P, filter: string): Promise<boolean> | boolean;
   /**
    * Resolves once the message can no longer be lost: only then is it acknowledged. When it rejects,

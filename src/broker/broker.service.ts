@@ -1,6 +1,6 @@
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { SETTINGS } from '../config.js';
-import type { BrokerLink, BrokerOptions, Principal } from './broker-link.js';
+import type { BrokerLink, BrokerOptions, Followed, Principal } from './broker-link.js';
 import { EmbeddedBroker, type BrokerSettings } from './embedded-broker.service.js';
 import { ExternalBroker } from './external-broker.service.js';
 
@@ -14,6 +14,7 @@ export { BrokerProblem } from './broker-link.js';
 @Injectable()
 export class BrokerService implements BeforeApplicationShutdown {
   private link: BrokerLink | undefined;
+  private followed: readonly Followed[] = [];
 
   constructor(@Inject(SETTINGS) private readonly settings: BrokerSettings) {}
 
@@ -26,12 +27,22 @@ export class BrokerService implements BeforeApplicationShutdown {
         : new ExternalBroker(this.settings, options);
     await link.start();
     this.link = link;
+    await link.follow(this.followed);
   }
 
   /** Publishes with QoS 1, not retained; resolves when the broker has the message. */
-  async publish(topic: string, payload: string): Promise<void> {
+  async publish(topic: string, payload: string | Buffer): Promise<void> {
     if (!this.link) throw new Error('The broker has not been started.');
     await this.link.publish(topic, payload);
+  }
+
+  /**
+   * Has messages on these topics taken in from now on, and none on those of the last call that are
+   * no longer among them. The embedded broker brings whatever its clients may publish anyway.
+   */
+  async follow(filters: readonly Followed[]): Promise<void> {
+    this.followed = filters;
+    await this.link?.follow(filters);
   }
 
   /** Whether messages arrive at present. */

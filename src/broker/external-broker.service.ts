@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { connect, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt';
-import { BrokerProblem, type BrokerLink, type BrokerOptions } from './broker-link.js';
+import {
+  BrokerProblem,
+  type BrokerLink,
+  type BrokerOptions,
+  type Followed,
+} from './broker-link.js';
 import type { BrokerSettings } from './embedded-broker.service.js';
 import { READINGS_FILTER } from './topics.js';
 
@@ -18,7 +23,11 @@ export class ExternalBroker implements BrokerLink {
   private readonly outbox: Outbox;
   private client: MqttClient | undefined;
   private subscribed = false;
+  /** What is to be heard besides readings, by filter; and what the broker granted of it. */
+  private wanted = new Map<string, 0 | 1>();
+  private granted = new Map<string, 0 | 1>();
   private failures = 0;
+  private refusalTold = false;
 
   constructor(
     private readonly settings: BrokerSettings,
@@ -63,10 +72,16 @@ export class ExternalBroker implements BrokerLink {
     await this.firstSubscription(client, mqttUrl);
   }
 
-  async publish(topic: string, payload: string): Promise<void> {
+  async publish(topic: string, payload: string | Buffer): Promise<void> {
     const { client } = this;
     if (!client) throw new Error('The broker is not in use.');
     await this.outbox.send(() => client.publishAsync(topic, payload, { qos: 1 }));
+  }
+
+  async follow(filters: readonly Followed[]): Promise<void> {
+    this.wanted = new Map(filters.map(({ filter, qos }) => [filter, qos]));
+    const { client } = this;
+    if (client && this.subscribed) await this.followWanted(client);
   }
 
   connected(): boolean {
@@ -182,12 +197,61 @@ export class ExternalBroker implements BrokerLink {
         `The MQTT broker does not grant QoS 1 on ${READINGS_FILTER}: allow its user to read that.`,
       );
     }
+    this.granted.clear();
+    await this.followWanted(client);
     this.subscribed = true;
     this.outbox.resume(Math.min(connack.properties?.receiveMaximum ?? 65_535, MAX_SENDING));
     this.log.log(
       `Connected to the MQTT broker${connack.sessionPresent ? ', which kept our session' : ''}`,
     );
   }
+
+  /** Brings the subscriptions for devices up to date; what the broker does not grant is tried again. */
+  private async followWanted(client: MqttClient): Promise<void> {
+    const gone = [...this.granted.keys()].filter((filter) => !this.wanted.has(filter));
+    for (const batch of batches(gone)) {
+      await client.unsubscribeAsync(batch);
+      for (const filter of batch) this.granted.delete(filter);
+    }
+    const missing = [...this.wanted].filter(([filter, qos]) => this.granted.get(filter) !== qos);
+    const refused: string[] = [];
+    for (const batch of batches(missing)) refused.push(...(await this.subscribeAll(client, batch)));
+    if (refused.length > 0 && !this.refusalTold) {
+      this.log.warn(
+        `The MQTT broker does not let us hear ${refused.length} devices, e.g. on ${refused[0]!}: write its ACL file again with npm run operator -- mosquitto, and reload it.`,
+      );
+    }
+    this.refusalTold = refused.length > 0;
+  }
+
+  /** One refusal fails the whole packet, so it is halved until it is known which. @returns the refused */
+  private async subscribeAll(
+    client: MqttClient,
+    batch: readonly (readonly [string, 0 | 1])[],
+  ): Promise<string[]> {
+    try {
+      // rh 0: a device's kept names and units are wanted again; its kept readings are refused.
+      const map = Object.fromEntries(batch.map(([filter, qos]) => [filter, { qos, rh: 0 }]));
+      await client.subscribeAsync(map);
+      for (const [filter, qos] of batch) this.granted.set(filter, qos);
+      return [];
+    } catch (error) {
+      if (!client.connected) throw error;
+      if (batch.length === 1) return [batch[0]![0]];
+      const half = batch.length >> 1;
+      return [
+        ...(await this.subscribeAll(client, batch.slice(0, half))),
+        ...(await this.subscribeAll(client, batch.slice(half))),
+      ];
+    }
+  }
+}
+
+function batches<T>(all: readonly T[]): T[][] {
+  const count = Math.ceil(all.length / MAX_FILTERS);
+  return Array.from({ length: count }, (_, at) =>
+    all.slice(at * MAX_FILTERS, (at + 1) * MAX_FILTERS),
+  );
 }
 
 /** Messages on their way out: no more at once than the broker takes, and not without bound. */
@@ -266,6 +330,8 @@ const STOP_PATIENCE_MILLIS = 10_000;
 const PACKET_OVERHEAD_BYTES = 1_024;
 const MAX_OUTBOX = 100_000;
 const MAX_SENDING = 100;
+/** Topic filters of one SUBSCRIBE. */
+const MAX_FILTERS = 100;
 
 // Reason codes of MQTT 5, table 3-1, that trying again does not change, and those of 3.1.1.
 const REFUSALS = new Set([1, 2, 4, 5, 132, 133, 134, 135, 138, 140]);

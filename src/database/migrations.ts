@@ -13,6 +13,7 @@ import { Manifest0011 } from './migrations/0011-manifest.js';
 import { Autopilot0014 } from './migrations/0014-autopilot.js';
 import { MarketRules0015 } from './migrations/0015-market-rules.js';
 import { MarketWatch0016 } from './migrations/0016-market-watch.js';
+import { MeterProfiles0017 } from './migrations/0017-meter-profiles.js';
 import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
@@ -34,6 +35,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Autopilot0014,
   MarketRules0015,
   MarketWatch0016,
+  MeterProfiles0017,
   MeterKeys0019,
   Continuous0020,
   Wishes0022,

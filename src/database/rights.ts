@@ -113,6 +113,8 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   ),
   meter_key: insertOnly('DELETE'),
   meter: changing('it ends with its household', ['UPDATE (active_until)'], ['DELETE']),
+  meter_profile: changing('another device takes its place', ['UPDATE', 'DELETE'], ['DELETE']),
+  meter_claim: changing('a code is used once, or replaced', ['UPDATE'], ['DELETE']),
   person: changing(
     'passwords change and access ends',
     ['UPDATE (password_hash, password_must_change, disabled_at)'],

@@ -363,6 +363,16 @@ CREATE TABLE meter (
   CONSTRAINT meter_usable_wh_check CHECK (usable_wh::bigint > 0)
 );
 
+CREATE TABLE meter_claim (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  code_hash text NOT NULL,
+  made_at timestamp with time zone DEFAULT now() NOT NULL,
+  expires_at timestamp with time zone NOT NULL,
+  used_at timestamp with time zone,
+  CONSTRAINT meter_claim_pkey PRIMARY KEY (microgrid_id, meter_id)
+);
+
 CREATE TABLE meter_counter (
   microgrid_id ident NOT NULL,
   meter_id ident NOT NULL,
@@ -381,6 +391,17 @@ CREATE TABLE meter_key (
   CONSTRAINT meter_key_pkey PRIMARY KEY (microgrid_id, meter_id, number),
   CONSTRAINT meter_key_number_check CHECK (number >= 1),
   CONSTRAINT meter_key_public_key_check CHECK (octet_length(public_key) >= 32 AND octet_length(public_key) <= 512)
+);
+
+CREATE TABLE meter_profile (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  profile text NOT NULL,
+  topic text NOT NULL,
+  mapping text,
+  CONSTRAINT meter_profile_pkey PRIMARY KEY (microgrid_id, meter_id),
+  CONSTRAINT meter_profile_profile_check CHECK (profile ~ '^[a-z][a-z0-9-]{0,39}$'::text AND profile <> 'native'::text),
+  CONSTRAINT meter_profile_topic_check CHECK (topic ~ '^[^$+#][^+#]{0,199}$'::text)
 );
 
 CREATE TABLE microgrid (
@@ -898,7 +919,11 @@ ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_gateway_id_fkey FOREIGN KEY 
 
 ALTER TABLE meter ADD CONSTRAINT meter_microgrid_id_household_id_fkey FOREIGN KEY (microgrid_id, household_id) REFERENCES household(microgrid_id, household_id);
 
+ALTER TABLE meter_claim ADD CONSTRAINT meter_claim_microgrid_id_meter_id_fkey FOREIGN KEY (microgrid_id, meter_id) REFERENCES meter(microgrid_id, meter_id);
+
 ALTER TABLE meter_key ADD CONSTRAINT meter_key_microgrid_id_meter_id_fkey FOREIGN KEY (microgrid_id, meter_id) REFERENCES meter(microgrid_id, meter_id);
+
+ALTER TABLE meter_profile ADD CONSTRAINT meter_profile_microgrid_id_meter_id_fkey FOREIGN KEY (microgrid_id, meter_id) REFERENCES meter(microgrid_id, meter_id);
 
 ALTER TABLE mqtt_credential ADD CONSTRAINT mqtt_credential_username_fkey FOREIGN KEY (username) REFERENCES party(party_id);
 
@@ -979,6 +1004,8 @@ END), sequence) WHERE status = 'open'::text;
 CREATE INDEX measurement_by_household ON measurement USING btree (microgrid_id, household_id, slot_start);
 
 CREATE INDEX meter_by_household ON meter USING btree (microgrid_id, household_id);
+
+CREATE INDEX meter_profile_by_topic ON meter_profile USING btree (topic);
 
 CREATE UNIQUE INDEX network_root ON network_node USING btree (microgrid_id, valid_from) WHERE parent_id IS NULL;
 
@@ -1224,6 +1251,10 @@ GRANT DELETE, SELECT ON meter TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (active_until) ON meter TO neighborwatt_service;
 
+GRANT DELETE, SELECT ON meter_claim TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT, UPDATE ON meter_claim TO neighborwatt_service;
+
 GRANT DELETE, SELECT ON meter_counter TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (counter) ON meter_counter TO neighborwatt_service;
@@ -1231,6 +1262,10 @@ GRANT INSERT, SELECT, UPDATE (counter) ON meter_counter TO neighborwatt_service;
 GRANT DELETE, SELECT ON meter_key TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON meter_key TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON meter_profile TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT, UPDATE ON meter_profile TO neighborwatt_service;
 
 GRANT SELECT ON microgrid TO neighborwatt_eraser;
 

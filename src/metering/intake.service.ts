@@ -63,8 +63,21 @@ export class IntakeService implements BeforeApplicationShutdown {
    * database failed and the message must come again. Waits while too much is waiting.
    */
   async intake(message: IncomingMessage): Promise<void> {
+    await this.hasRoom();
+    return this.enqueue(open(message));
+  }
+
+  /** The same for a message that a device's session has opened. */
+  async keep(message: OpenedMessage): Promise<void> {
+    await this.hasRoom();
+    return this.enqueue(message);
+  }
+
+  private async hasRoom(): Promise<void> {
     while (this.isFull()) await new Promise<void>((resolve) => this.blocked.push(resolve));
-    const opened = open(message);
+  }
+
+  private enqueue(opened: OpenedMessage): Promise<void> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ message: opened, done: resolve, failed: reject });
       this.waitingBytes += opened.payload.length;

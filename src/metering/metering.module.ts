@@ -9,6 +9,6 @@ import { OversightController } from './oversight.controller.js';
 @Module({
   controllers: [MeasurementsController, OversightController],
   providers: [IntakeService, MeteringService],
-  exports: [MeteringService],
+  exports: [IntakeService, MeteringService],
 })
 export class MeteringModule {}

@@ -3,6 +3,7 @@
  * not in the table is denied.
  */
 
+import { filterCovers } from '../broker/topics.js';
 import type { Instant } from '../units/slot.js';
 import { parseInstant } from '../units/slot.js';
 
@@ -204,6 +205,8 @@ export interface Principal {
   microgridId: string | null;
   /** Ids of the meters enrolled under a gateway; empty for every other kind. */
   meters: ReadonlySet<string>;
+  /** Topic filters of a device that does not keep to the native ones, or of all of a gateway's. */
+  topics: readonly string[];
 }
 
 /**
@@ -212,6 +215,7 @@ export interface Principal {
  */
 export function mayPublish(principal: Principal, topic: string): boolean {
   if (!isPlainTopic(topic)) return false;
+  if (principal.topics.some((filter) => filterCovers(filter, topic))) return true;
   const [root, microgrid, kind, meter] = topic.split('/');
   if (root !== 'microgrids') return false;
   const reach = deviceReach('reading.publish', principal.kind);
@@ -232,7 +236,10 @@ export function mayPublish(principal: Principal, topic: string): boolean {
  */
 export function maySubscribe(principal: Principal, filter: string): boolean {
   const levels = filter.split('/');
-  if (levels[0] !== 'microgrids' || levels.length < 2 || filter.length > MAX_TOPIC) return false;
+  if (filter.length > MAX_TOPIC) return false;
+  // Commands to a device come on its own topics, and an installer hears there what it says.
+  if (principal.topics.some((own) => filterCovers(own, filter))) return true;
+  if (levels[0] !== 'microgrids' || levels.length < 2) return false;
   const reach = deviceReach('settlement.receive', principal.kind);
   if (reach === 'all') return true;
   if (reach !== 'own' || levels.length !== 5) return false;

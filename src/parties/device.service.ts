@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { verifySecret } from '../broker/mosquitto-password.js';
 import { DatabaseService } from '../database/database.service.js';
 import type { Sql } from '../database/database.service.js';
+import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import type { Instant } from '../units/slot.js';
 import { mayPublish, maySubscribe } from './access.js';
@@ -12,6 +13,8 @@ import * as store from './device.store.js';
 import { alreadyTaken, INSERT_PARTIES } from './enrolment.store.js';
 import { EnrolmentJournal } from './enrolment-journal.js';
 import { MarketClockService } from './market-clock.service.js';
+import { deviceTopics } from './meter-profile.js';
+import type { MeterProfile } from './meter-profile.js';
 import type { IssuedSecret } from './microgrid.js';
 
 /** A device as a broker's password file lists it. */
@@ -24,8 +27,8 @@ export interface Credential {
 
 /** How long a revoked, rotated or re-enrolled device may go unnoticed on an open connection. */
 const RECHECK_MILLIS = 30_000;
-/** How often a gateway that is refused may have its meters looked up again. */
-const GATEWAY_RECHECK_MILLIS = 200;
+/** How often a device that is refused may have its meters and topics looked up again. */
+const RENEWED_MILLIS = 200;
 /** Devices that publish at the same moment are looked up together. */
 const GATHER_MILLIS = 20;
 const REMEMBERED_VERIFICATIONS = 50_000;
@@ -65,14 +68,19 @@ export class DeviceService {
     return principal;
   }
 
-  async mayPublish(principal: Principal, topic: string): Promise<boolean> {
+  /**
+   * Whether the device may publish there. What a device with topics of its own says elsewhere, such
+   * as its state or that it is online, is ignored: it cannot be made to keep it to itself.
+   */
+  async mayPublish(principal: Principal, topic: string): Promise<boolean | 'ignored'> {
     const now = await this.asEnrolledNow(principal);
     if (now === null) return false;
     if (mayPublish(now, topic)) return true;
-    if (now.kind !== 'gateway') return false;
-    // The meter may have been put under the gateway a moment ago.
-    const later = await this.asEnrolledNow(principal, GATEWAY_RECHECK_MILLIS);
-    return later !== null && mayPublish(later, topic);
+    if (now.kind !== 'gateway' && now.kind !== 'meter') return false;
+    // A meter may have been put under the gateway, or another device in its place, a moment ago.
+    const later = await this.asEnrolledNow(principal, RENEWED_MILLIS);
+    if (later === null) return false;
+    return mayPublish(later, topic) || (later.topics.length > 0 && 'ignored');
   }
 
   async maySubscribe(principal: Principal, filter: string): Promise<boolean> {
@@ -80,10 +88,15 @@ export class DeviceService {
     return now !== null && maySubscribe(now, filter);
   }
 
-  /** All credentials that hold, and the meters of every gateway, for a stock broker's files. */
-  async credentials(
-    sql: Sql,
-  ): Promise<{ credentials: Credential[]; meters: Map<string, string[]> }> {
+  /**
+   * All credentials that hold, for a stock broker's files, with the meters of every gateway and the
+   * topics of those whose devices do not keep to the native ones.
+   */
+  async credentials(sql: Sql): Promise<{
+    credentials: Credential[];
+    meters: Map<string, string[]>;
+    topics: Map<string, string[]>;
+  }> {
     const now = await this.clock.now(sql);
     const credentials = await sql.query<Credential>(store.ALL_CREDENTIALS, [now]);
     const gateways = credentials.filter((one) => one.kind === 'gateway');
@@ -94,6 +107,7 @@ export class DeviceService {
         gateways.map((one) => one.username),
         now,
       ),
+      topics: await topicsOf(sql, null, now),
     };
   }
 
@@ -226,20 +240,49 @@ export class DeviceService {
     const rows = await this.database.query<Credential>(store.CREDENTIALS, [usernames, now]);
     const gateways = rows.flatMap((row) => (row.kind === 'gateway' ? [row.username] : []));
     const meters = await metersOf(this.database, gateways, now);
+    const topics = await topicsOf(this.database, usernames, now);
     return new Map(
-      rows.map((row) => [row.username, { ...row, meters: meters.get(row.username) ?? [] }]),
+      rows.map((row) => [
+        row.username,
+        {
+          ...row,
+          meters: meters.get(row.username) ?? [],
+          topics: topics.get(row.username) ?? [],
+        },
+      ]),
     );
   }
 }
 
 interface Device extends Credential {
   meters: string[];
+  topics: string[];
 }
 
 function principalOf(device: Device): Principal {
-  const { username, kind, microgridId, meters } = device;
-  return { username, kind, microgridId, meters: new Set(meters) };
+  const { username, kind, microgridId, meters, topics } = device;
+  return { username, kind, microgridId, meters: new Set(meters), topics };
 }
+
+/** Topic filters by the meter or gateway that may use them. @param usernames null for all */
+async function topicsOf(
+  sql: Sql,
+  usernames: readonly string[] | null,
+  now: Instant,
+): Promise<Map<string, string[]>> {
+  const rows = await sql.query<TopicRow>(store.TOPICS, [usernames, now]);
+  const filters = rows.flatMap((row) =>
+    deviceTopics(row).map((filter) => ({ username: row.username, filter })),
+  );
+  return new Map(
+    [...groupBy(filters, ({ username }) => username)].map(([username, own]) => [
+      username,
+      [...new Set(own.map(({ filter }) => filter))],
+    ]),
+  );
+}
+
+type TopicRow = Pick<MeterProfile, 'microgridId' | 'meterId' | 'topic'> & { username: string };
 
 async function metersOf(
   sql: Sql,

@@ -49,6 +49,18 @@ SELECT gateway_id AS username, meter_id AS "meterId" FROM meter
 WHERE gateway_id = ANY($1) AND (active_until IS NULL OR active_until > $2)
 ORDER BY meter_id COLLATE "C"`;
 
+/**
+ * Devices' topics with who may use them, the gateway where the meter has one: of $1, or of all where
+ * that is null, at market time $2.
+ */
+export const TOPICS = `
+SELECT coalesce(gateway_id, meter_id) AS username, microgrid_id AS "microgridId",
+  meter_id AS "meterId", topic
+FROM meter_profile JOIN meter USING (microgrid_id, meter_id)
+WHERE ($1::text[] IS NULL OR coalesce(gateway_id, meter_id) = ANY ($1))
+  AND (active_until IS NULL OR active_until > $2)
+ORDER BY 1, meter_id COLLATE "C"`;
+
 /** A device of a microgrid, whose it is, and when it ends. */
 export const DEVICE = `
 SELECT username, kind,

@@ -1,8 +1,11 @@
 import type { Sql } from '../database/database.service.js';
+import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import type { Instant } from '../units/slot.js';
 import { issueSecrets } from './device.store.js';
 import type { Enrolled, Enrolment, EnrolmentRows } from './enrolment.js';
+import { ownerOf, profileRow } from './meter-profile.js';
+import { takenTopics, upsertProfiles } from './meter-profile.store.js';
 import type { IssuedSecret, Microgrid } from './microgrid.js';
 
 /** The statements of an enrolment: whatever its size, each list is read or written in one. */
@@ -32,7 +35,13 @@ export async function readEnrolled(
     request.members.map((one) => one.alias ?? one.household),
   ]);
   const there = await sql.query<{ gatewayId: string }>(GATEWAYS, [microgridId, gateways]);
+  const topics = meters.flatMap(({ meter, profile, topic }) => {
+    const name = { microgridId, meterId: meter };
+    return profileRow(name, { profile: profile ?? 'native', topic })?.topic ?? [];
+  });
+  const taken = await takenTopics(sql, topics, now);
   return {
+    microgridId,
     startsAt,
     slotMinutes,
     now,
@@ -40,6 +49,12 @@ export async function readEnrolled(
     households: new Map(known.map(({ householdId, ...rest }) => [householdId, rest])),
     aliases: new Set(aliases.map((row) => row.alias)),
     gateways: new Set(there.map((row) => row.gatewayId)),
+    topics: new Map(
+      [...groupBy(taken, (row) => row.topic)].map(([topic, rows]) => [
+        topic,
+        new Set(rows.map(ownerOf)),
+      ]),
+    ),
   };
 }
 
@@ -67,6 +82,7 @@ export async function insertMembers(
   await sql.query(INSERT_GATEWAYS, [microgridId, rows.gateways]);
   await sql.query(INSERT_HOUSEHOLDS, [microgridId, JSON.stringify(rows.households)]);
   await sql.query(INSERT_METERS, [microgridId, JSON.stringify(rows.meters)]);
+  await upsertProfiles(sql, rows.profiles);
   return issueSecrets(sql, microgridId, named);
 }
 

@@ -9,6 +9,17 @@ import type { Instant, SlotMinutes } from '../units/slot.js';
 import { formatInstant, isSlotBorder, parseInstant, slotStartOf } from '../units/slot.js';
 import type { EnrolmentDraft } from './enrolment-journal.js';
 import type { Household, Meter } from './microgrid.js';
+import {
+  ownerOf,
+  PROFILE_NAMES,
+  profileFacts,
+  profileRow,
+  TOPIC,
+  topicFault,
+} from './meter-profile.js';
+import type { MeterProfile, RequestedProfile } from './meter-profile.js';
+import { Topics } from './topic-owners.js';
+import type { TopicOwners } from './topic-owners.js';
 import { ident, instant, nonNegative, positive } from './parse.js';
 
 const WATTS = positive.max(2_147_483_647, 'must be below 2^31');
@@ -25,6 +36,8 @@ const METER = z.strictObject({
   role: z.enum(['grid', 'generation', 'storage'], 'must be grid, generation or storage'),
   usableWh: positive.nullish(),
   gateway: ident.nullish(),
+  profile: z.enum(PROFILE_NAMES, `must be one of ${PROFILE_NAMES.join(', ')}`).nullish(),
+  topic: TOPIC.nullish(),
 });
 
 /** A household with its meters; one that exists already is only given further meters. */
@@ -57,6 +70,7 @@ export type Member = Enrolment['members'][number];
 
 /** What is enrolled already, of what the request names. */
 export interface Enrolled {
+  microgridId: string;
   startsAt: Instant;
   slotMinutes: SlotMinutes;
   /** Market time. */
@@ -72,6 +86,8 @@ export interface Enrolled {
   aliases: ReadonlySet<string>;
   /** Gateways of this microgrid. */
   gateways: ReadonlySet<string>;
+  /** Topics of the request that are in use, or lie above or below one: by whom. */
+  topics: TopicOwners;
 }
 
 /** Why a member cannot be enrolled; `meter` is its place among the member's meters. */
@@ -88,6 +104,7 @@ export function enrolmentFaults(request: Enrolment, enrolled: Enrolled): Enrolme
   const named = new Set(enrolled.parties);
   const aliases = new Set(enrolled.aliases);
   const gateways = new Set(enrolled.gateways);
+  const topics = new Topics(enrolled.topics);
 
   const takeId = (id: string, at: Omit<EnrolmentFault, 'detail'>): void => {
     if (named.has(id)) {
@@ -124,6 +141,8 @@ export function enrolmentFaults(request: Enrolment, enrolled: Enrolled): Enrolme
       const here = { member, meter: index };
       takeId(meter.meter, { ...here, field: 'meter' });
       faults.push(...meterFaults(meter, gatewayOf(meter, one), gateways, here));
+      const topic = deviceFault(meter, gatewayOf(meter, one), enrolled.microgridId, topics);
+      if (topic) faults.push({ ...here, field: 'topic', detail: topic });
     });
   });
   return faults;
@@ -186,6 +205,26 @@ function meterFaults(
   return faults;
 }
 
+/** What is wrong with the topic of a meter's device, or null. */
+function deviceFault(
+  meter: Member['meters'][number],
+  gatewayId: string | null,
+  microgridId: string,
+  topics: Topics,
+): string | null {
+  const name = { microgridId, meterId: meter.meter };
+  const requested = requestedProfile(meter);
+  const fault = topicFault(name, requested);
+  const topic = fault ? null : profileRow(name, requested)?.topic;
+  if (!topic) return fault;
+  if (topics.take(topic, ownerOf({ ...name, gatewayId }))) return null;
+  return `${topic} is the topic of another device, or lies above or below one`;
+}
+
+function requestedProfile({ profile, topic }: Member['meters'][number]): RequestedProfile {
+  return { profile: profile ?? 'native', topic };
+}
+
 /** The meter's own, or else the member's; null on the meter says none. */
 function gatewayOf(meter: Member['meters'][number], member: Member): string | null {
   return (meter.gateway === undefined ? member.gateway : meter.gateway) ?? null;
@@ -225,6 +264,8 @@ export interface EnrolmentRows {
   gateways: string[];
   households: Omit<Household, 'microgridId' | 'activeUntil'>[];
   meters: Omit<Meter, 'microgridId' | 'activeUntil'>[];
+  /** Of the meters whose device does not speak the native format. */
+  profiles: MeterProfile[];
 }
 
 export function enrolmentRows(request: Enrolment, enrolled: Enrolled): EnrolmentRows {
@@ -252,12 +293,19 @@ export function enrolmentRows(request: Enrolment, enrolled: Enrolled): Enrolment
         activeFrom: activeFromOf(one, enrolled),
       })),
     ),
+    profiles: request.members.flatMap((one) =>
+      one.meters.flatMap((meter) => {
+        const name = { microgridId: enrolled.microgridId, meterId: meter.meter };
+        return profileRow(name, requestedProfile(meter)) ?? [];
+      }),
+    ),
   };
 }
 
 /** One record a household, without its alias: an alias is personal. */
 export function enrolmentDrafts(rows: EnrolmentRows, now: Instant, by: string): EnrolmentDraft[] {
   const households = new Map(rows.households.map((one) => [one.householdId, one]));
+  const profiles = new Map(rows.profiles.map((one) => [one.meterId, one]));
   const metersOf = new Map<string, EnrolmentRows['meters']>();
   for (const { householdId } of rows.households) metersOf.set(householdId, []);
   for (const meter of rows.meters) {
@@ -281,6 +329,8 @@ export function enrolmentDrafts(rows: EnrolmentRows, now: Instant, by: string): 
           usableWh,
           gateway: gatewayId,
           activeFrom,
+          // Left out where it is native, as in records from before there were profiles.
+          ...(profiles.has(meterId) ? profileFacts(profiles.get(meterId)!) : {}),
         })),
       },
       transfers: [],

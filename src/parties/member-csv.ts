@@ -18,6 +18,8 @@ export const CSV_COLUMNS = [
   'export_limit_w',
   'active_from',
   'gateway',
+  'profile',
+  'topic',
 ] as const;
 export type CsvColumn = (typeof CSV_COLUMNS)[number];
 
@@ -146,6 +148,8 @@ const COLUMN_OF: Readonly<Record<string, CsvColumn>> = {
   exportLimitW: 'export_limit_w',
   activeFrom: 'active_from',
   gateway: 'gateway',
+  profile: 'profile',
+  topic: 'topic',
 };
 
 type WholeColumn = 'usable_wh' | 'share_parts' | 'share_rank' | 'import_limit_w' | 'export_limit_w';
@@ -163,7 +167,7 @@ function parseRow({ line, cells }: Row): { member: Member | null; faults: CsvFau
   const of = (column: CsvColumn): string | null => cells[column] ?? null;
   const { meter } = cells;
   if (meter === undefined) {
-    for (const column of ['role', 'usable_wh', 'gateway'] as const) {
+    for (const column of ['role', 'usable_wh', 'gateway', 'profile', 'topic'] as const) {
       if (cells[column] === undefined) continue;
       const detail = 'belongs to a meter; name the meter too or leave it empty';
       faults.push({ line, column, detail });
@@ -180,7 +184,18 @@ function parseRow({ line, cells }: Row): { member: Member | null; faults: CsvFau
     exportLimitW: whole('export_limit_w'),
     activeFrom: of('active_from'),
     meters:
-      meter === undefined ? [] : [{ meter, role: of('role'), usableWh, gateway: of('gateway') }],
+      meter === undefined
+        ? []
+        : [
+            {
+              meter,
+              role: of('role'),
+              usableWh,
+              gateway: of('gateway'),
+              profile: of('profile'),
+              topic: of('topic'),
+            },
+          ],
   });
   for (const issue of read.error?.issues ?? []) {
     const field = String(issue.path[0] === 'meters' ? issue.path[2] : issue.path[0]);

@@ -10,10 +10,12 @@ export function mosquittoPasswords(
 /**
  * The ACL file. What it does not name is denied.
  * @param meters of each gateway
+ * @param topics filters of meters and gateways whose devices use others than the native topics
  */
 export function mosquittoAcl(
   credentials: readonly { username: string; kind: string; microgridId: string | null }[],
   meters: ReadonlyMap<string, readonly string[]>,
+  topics: ReadonlyMap<string, readonly string[]>,
 ): string {
   const lines = [
     '# A meter writes its own topics; the device of a household reads its settlements.',
@@ -22,13 +24,24 @@ export function mosquittoAcl(
   ];
   for (const { username } of credentials.filter((one) => one.kind === 'service')) {
     lines.push('', `user ${username}`, 'topic readwrite microgrids/#');
+    lines.push(...deviceLines([...new Set([...topics.values()].flat())]));
   }
   for (const { username, microgridId } of credentials.filter((one) => one.kind === 'gateway')) {
     const own = meters.get(username) ?? [];
     lines.push('', `# gateway of ${microgridId}`, `user ${username}`);
     lines.push(...own.map((meter) => `topic write microgrids/${microgridId}/meters/${meter}/#`));
+    lines.push(...deviceLines(topics.get(username)));
+  }
+  for (const { username } of credentials.filter((one) => one.kind === 'meter')) {
+    const own = deviceLines(topics.get(username));
+    if (own.length > 0) lines.push('', `user ${username}`, ...own);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Devices hear commands where they publish; the service sends those that Sparkplug knows. */
+function deviceLines(filters: readonly string[] = []): string[] {
+  return filters.map((filter) => `topic readwrite ${filter}`);
 }
 
 /** Where a Mosquitto listens, and how it keeps what waits for the service. */

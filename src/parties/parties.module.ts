@@ -7,6 +7,7 @@ import { JoiningService } from './joining.service.js';
 import { MarketClockService } from './market-clock.service.js';
 import { MeterKeyController } from './meter-key.controller.js';
 import { MeterKeyService } from './meter-key.service.js';
+import { MeterProfileService } from './meter-profile.service.js';
 import { OperatorController } from './operator.controller.js';
 import { OperatorPeopleController } from './operator-people.controller.js';
 import { PartiesService } from './parties.service.js';
@@ -21,6 +22,7 @@ const SERVICES = [
   JoiningService,
   MarketClockService,
   MeterKeyService,
+  MeterProfileService,
   PartiesService,
   PeopleService,
   SessionService,

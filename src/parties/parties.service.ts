@@ -88,6 +88,11 @@ export class PartiesService {
     return sql.query<Meter>(store.METERS_OF_HOUSEHOLDS, [microgridId, householdIds]);
   }
 
+  /** Those of these meters that the microgrid has, ordered by id. */
+  async metersById(sql: Sql, microgridId: string, meterIds: readonly string[]): Promise<Meter[]> {
+    return sql.query<Meter>(store.METERS_BY_ID, [microgridId, meterIds]);
+  }
+
   /** Who is active in the slot that starts then, ordered by id. */
   async members(
     sql: Sql,

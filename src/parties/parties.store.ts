@@ -62,6 +62,10 @@ WHERE microgrid_id = $1
   AND household.active_from <= $2 AND (household.active_until IS NULL OR household.active_until > $2)
 ORDER BY meter_id COLLATE "C"`;
 
+export const METERS_BY_ID = `
+SELECT ${METER_COLUMNS} FROM meter
+WHERE microgrid_id = $1 AND meter_id = ANY($2) ORDER BY meter_id COLLATE "C"`;
+
 export const METERS_OF_HOUSEHOLDS = `
 SELECT ${METER_COLUMNS} FROM meter
 WHERE microgrid_id = $1 AND household_id = ANY($2) ORDER BY meter_id COLLATE "C"`;

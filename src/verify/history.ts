@@ -85,6 +85,7 @@ export class History {
       gateway: members.gatewayRows(),
       meter: members.meterRows(),
       meterKey: members.meterKeyRows(),
+      meterProfile: members.profileRows(),
       tariff: members.tariffRows(),
       networkNode: members.networkRows(),
       standingOrder: members.standingOrderRows(),

@@ -9,7 +9,9 @@ import { networkIn } from '../parties/network.js';
 import { tariffIn } from '../parties/tariff.js';
 import { canonicalJson, type JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import type { PastDevice } from './device-payload.js';
 import type { Row } from './finding.js';
+import { PastDevices, type DeviceFacts } from './past-devices.js';
 
 /**
  * Who takes part and under which rules, kept again from enrolment, tariff and operator records, so
@@ -70,6 +72,7 @@ export class Members {
   private readonly metersOf = new Map<string, string[]>();
   private readonly gateways = new Set<string>();
   private readonly keys = new Map<string, RegisteredKey[]>();
+  private readonly devices = new PastDevices();
   private readonly limits = new Map<string, StandingLimits[]>();
 
   /** Takes in a record that is about members; others pass by. */
@@ -90,6 +93,9 @@ export class Members {
     if (kind === 'operator-action' && facts['action'] === 'moved-out') this.moveOut(facts);
     if (kind === 'operator-action' && facts['action'] === 'meter-key') {
       this.addKey(facts as MeterKeyFacts, at);
+    }
+    if (kind === 'operator-action' && facts['action'] === 'meter-profile') {
+      this.devices.set(facts as DeviceFacts);
     }
     if (kind === 'operator-action' && facts['action'] === 'network') {
       this.networks.push(facts as NetworkVersion & JsonObject);
@@ -240,6 +246,15 @@ export class Members {
     );
   }
 
+  /** Devices that ever spoke for this meter in a format of their own, in order. */
+  devicesOf(meter: string): PastDevice[] {
+    return this.devices.of(meter, this.microgrid?.timeZone ?? 'UTC');
+  }
+
+  profileRows(): Row[] {
+    return this.devices.rows();
+  }
+
   gatewayRows(): Row[] {
     return [...this.gateways].map((id) => ({ gateway_id: id }));
   }
@@ -286,7 +301,7 @@ export class Members {
     const { household, gateways, meters } = facts as JsonObject & {
       household?: string;
       gateways?: string[];
-      meters?: (EnrolledMeter & { meter: string })[];
+      meters?: (EnrolledMeter & DeviceFacts)[];
     };
     for (const gateway of gateways ?? []) this.gateways.add(gateway);
     if (household === undefined) return;
@@ -304,11 +319,15 @@ export class Members {
         creditLimitMicro,
       });
     }
-    for (const { meter, role, usableWh, gateway, activeFrom } of meters ?? []) {
-      const enrolled = { household, role, usableWh, gateway, ...activeSince(activeFrom) };
-      this.meters.set(meter, enrolled);
-      this.metersOf.set(household, [...(this.metersOf.get(household) ?? []), meter]);
-    }
+    for (const enrolled of meters ?? []) this.addMeter(household, enrolled);
+  }
+
+  private addMeter(household: string, added: EnrolledMeter & DeviceFacts): void {
+    const { meter, role, usableWh, gateway, activeFrom } = added;
+    this.meters.set(meter, { household, role, usableWh, gateway, ...activeSince(activeFrom) });
+    this.metersOf.set(household, [...(this.metersOf.get(household) ?? []), meter]);
+    // Records from before there were profiles say nothing of it.
+    if (added.profile !== undefined) this.devices.set(added);
   }
 
   private addKey({ meter, number, publicKey, unsignedUntil }: MeterKeyFacts, at: Instant): void {

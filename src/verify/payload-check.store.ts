@@ -3,10 +3,9 @@ import {
   assertPayload,
   nameOf,
   withoutPayload,
+  type MetersTold,
   type Payload,
   type PayloadRow,
-  type RoleOf,
-  type SigningOf,
   type Unkept,
 } from './payload.js';
 import { exactInstant, type TableRows } from './table-rows.store.js';
@@ -21,8 +20,7 @@ const LOOKED_UP = 1_000;
  */
 export async function checkPayloads(
   tables: TableRows,
-  roleOf: RoleOf,
-  signingOf: SigningOf,
+  told: MetersTold,
   findings: Findings,
 ): Promise<number> {
   const payloads = await tables.stream<Payload>('reading_payload', store.PAYLOADS);
@@ -39,7 +37,7 @@ export async function checkPayloads(
     if (!payload || findings.full) break;
     const own = await rows.takeWhile((row) => equal(row.payloadHash, payload.payloadHash));
     count += countReadings(own);
-    unkept.push(...(await assertPayload(payload, own, roleOf, signingOf, findings)));
+    unkept.push(...(await assertPayload(payload, own, told, findings)));
     if (unkept.length >= LOOKED_UP) {
       await lookUp(tables, unkept, findings);
       unkept = [];

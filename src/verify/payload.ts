@@ -4,6 +4,7 @@ import { decodeMessage, signatureFault, type SignedMessage } from '../metering/s
 import type { MeterRole } from '../parties/microgrid.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import { deviceSays, type PastDevice } from './device-payload.js';
 import type { Findings } from './finding.js';
 import type { Signing } from './members.js';
 
@@ -38,18 +39,21 @@ export interface Unkept {
   valueWh: string;
 }
 
-/** Null for a meter that was never enrolled, undefined where nobody knows. */
-export type RoleOf = (meter: string) => MeterRole | null | undefined;
-
-/** The same of what a meter has to sign with. */
-export type SigningOf = (meter: string) => Signing | null | undefined;
+/** What is known of meters from the journal. */
+export interface MetersTold {
+  /** Null for a meter that was never enrolled, undefined where nobody knows. */
+  roleOf(meter: string): MeterRole | null | undefined;
+  /** Devices that ever spoke for it in a format of their own; undefined where nobody knows. */
+  devicesOf(meter: string): readonly PastDevice[] | undefined;
+  /** What it has to sign with; null where it need not, undefined where nobody knows. */
+  signingOf(meter: string): Signing | null | undefined;
+}
 
 /** @returns what still has to be looked for; empty for a payload that is not what its hash says */
 export async function assertPayload(
   { payloadHash, bytes }: Payload,
   rows: readonly PayloadRow[],
-  roleOf: RoleOf,
-  signingOf: SigningOf,
+  told: MetersTold,
   findings: Findings,
 ): Promise<Unkept[]> {
   const hash = createHash('sha256').update(bytes).digest();
@@ -61,19 +65,25 @@ export async function assertPayload(
   ]);
   const values = new Set(said.map(({ readAt, register, is }) => `${readAt} ${register} ${is}`));
   const powers = new Set(readings.map(({ readAt, powerW }) => `${readAt} ${powerW}`));
-  for (const row of rows) assertRow(row, values, powers, roleOf, findings);
+  for (const row of rows) {
+    assertRegister(row, told, findings);
+    // What says something in the native format is native.
+    const devices = said.length > 0 ? [] : told.devicesOf(row.meter);
+    if (values.has(valueOf(row))) assertPower(row, powers, findings);
+    else assertDevice(row, bytes, devices, findings);
+  }
   const meters = new Set<string | null>(rows.map(({ meter }) => meter));
   if (meters.size === 0) meters.add(null);
   for (const meter of new Set(rows.map((row) => row.meter))) {
     const own = rows.filter((row) => row.meter === meter);
-    await assertSignature(payloadHash, signature, own, signingOf(meter), findings);
+    await assertSignature(payloadHash, signature, own, told.signingOf(meter), findings);
   }
   const kept = new Set(
     rows.map((row) => `${row.meter} ${row.readAt} ${row.register} ${inMicroWh(row)}`),
   );
   return [...meters].flatMap((meter) =>
     said
-      .filter(({ register }) => meter === null || isOf(register, roleOf(meter)))
+      .filter(({ register }) => meter === null || isOf(register, told.roleOf(meter)))
       .filter(({ readAt, register, is }) => !kept.has(`${meter} ${readAt} ${register} ${is}`))
       .map(({ readAt, register, is }) => ({
         payloadHash,
@@ -103,24 +113,38 @@ export function nameOf({
   return `${meter ?? 'some meter'} ${register} ${readAt}`;
 }
 
-function assertRow(
+function assertRegister(row: PayloadRow, told: MetersTold, findings: Findings): void {
+  const { table, meter, register } = row;
+  const role = told.roleOf(meter);
+  if (role === undefined || (role !== null && isOf(register, role))) return;
+  findings.add(table, nameOf(row), 'meter_id, register', 'a register that was enrolled', meter);
+}
+
+function assertPower(row: PayloadRow, powers: ReadonlySet<string>, findings: Findings): void {
+  const { table, readAt, powerW } = row;
+  if (table !== 'reading' || powers.has(`${readAt} ${powerW}`)) return;
+  findings.add(table, nameOf(row), 'power_w', 'what its payload says', powerW);
+}
+
+/** A value that the native format does not find in the payload. */
+function assertDevice(
   row: PayloadRow,
-  values: ReadonlySet<string>,
-  powers: ReadonlySet<string>,
-  roleOf: RoleOf,
+  bytes: Uint8Array,
+  devices: readonly PastDevice[] | undefined,
   findings: Findings,
 ): void {
-  const { table, meter, register, readAt, valueWh, powerW } = row;
-  const name = nameOf(row);
-  const role = roleOf(meter);
-  if (role !== undefined && (role === null || !isOf(register, role))) {
-    findings.add(table, name, 'meter_id, register', 'a register that was enrolled', meter);
-  }
-  if (!values.has(`${readAt} ${register} ${inMicroWh(row)}`)) {
-    findings.add(table, name, 'register, read_at, value_wh', 'what its payload says', valueWh);
-  } else if (table === 'reading' && !powers.has(`${readAt} ${powerW}`)) {
-    findings.add(table, name, 'power_w', 'what its payload says', powerW);
-  }
+  const { table, register, readAt, valueWh } = row;
+  const says =
+    devices === undefined
+      ? 'nothing'
+      : deviceSays(devices, bytes, { register, readAt, microWh: inMicroWh(row) });
+  const isVouched = says === 'the same' || (says === 'nothing' && devices?.length !== 0);
+  if (isVouched) return;
+  findings.add(table, nameOf(row), 'register, read_at, value_wh', 'what its payload says', valueWh);
+}
+
+function valueOf(row: PayloadRow): string {
+  return `${row.readAt} ${row.register} ${inMicroWh(row)}`;
 }
 
 /** @param rows of one meter, whose keys are those of `signing` */

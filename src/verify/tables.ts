@@ -63,6 +63,7 @@ export const TABLES_AT_END = {
   gateway: { table: 'gateway', key: ['gateway_id'], uncovered: {} },
   meter: { table: 'meter', key: ['meter_id'], uncovered: {} },
   meterKey: { table: 'meter_key', key: ['meter_id', 'number'], uncovered: {} },
+  meterProfile: { table: 'meter_profile', key: ['meter_id'], uncovered: {} },
   tariff: { table: 'tariff', key: ['valid_from', 'from_minute'], uncovered: {} },
   networkNode: { table: 'network_node', key: ['valid_from', 'node_id'], uncovered: {} },
   standingOrder: {
@@ -153,6 +154,7 @@ export const UNCOVERED_TABLES: Readonly<Record<string, string>> = {
   spent_refresh: 'tokens that end by themselves',
   invitation: 'tokens that end by themselves',
   mqtt_credential: 'hashed secrets of devices',
+  meter_claim: 'hashed codes that end by themselves; that one was made or used is in the journal',
   market_clock: 'where the simulated clock stands',
   rejection: 'what was refused and never counted',
   meter_counter:

@@ -13,6 +13,7 @@ import { LogCheck } from './log-check.store.js';
 import type { LogKeys } from './log-keys.js';
 import { checkPublications } from './publication-check.store.js';
 import { RecordOpener, type OpenedRecord, type StoredRow } from './opened-record.js';
+import type { MetersTold } from './payload.js';
 import { checkPayloads } from './payload-check.store.js';
 import { BrokenRecord } from './slots.js';
 import { exactInstant, TableRows, UnreadableTable, type RowStream } from './table-rows.store.js';
@@ -40,6 +41,13 @@ type End = 'open' | 'last record' | 'broken record' | 'gap';
 /** Records read in one go. */
 const PAGE = 2_000;
 const MAX_FINDINGS = 20;
+
+/** Where the journal could not be read to its end. */
+const NOBODY_KNOWN: MetersTold = {
+  roleOf: () => undefined,
+  devicesOf: () => undefined,
+  signingOf: () => undefined,
+};
 
 type BySequence = keyof typeof TABLES_BY_SEQUENCE;
 
@@ -96,8 +104,7 @@ export class Verification {
       if (!findings.full) {
         report.readings = await checkPayloads(
           tables,
-          (meter) => (this.end === 'last record' ? history.members.roleOf(meter) : undefined),
-          (meter) => (this.end === 'last record' ? history.members.signingOf(meter) : undefined),
+          this.end === 'last record' ? history.members : NOBODY_KNOWN,
           findings,
         );
       }

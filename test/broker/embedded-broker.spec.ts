@@ -194,7 +194,8 @@ it('a message marked to be kept is passed on, but not kept', async () => {
   await late.subscribeAsync(topic);
   await sleep(50);
   expect(heard).toEqual(['on']);
-  expect(taken).toEqual([]);
+  // Intake is asked about everything a meter says, once: some devices' readings have such topics.
+  expect(taken.map((one) => [one.topic, one.retained])).toEqual([[topic, false]]);
 });
 
 it('a message that is too large is refused before it is read', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { accessPeriod, ACTIONS, may, mayPublish, maySubscribe } from '../../src/parties/access.js';
 import type { Action, Grant, Principal, Scope } from '../../src/parties/access.js';
+import { deviceTopics } from '../../src/parties/meter-profile.js';
 
 /** Who may do what, as a table: people over HTTP and sockets, devices over MQTT. */
 
@@ -126,16 +127,23 @@ const DEVICES: Record<string, Principal> = {
   m1: device('m1', 'meter', 'street'),
   h1: device('h1', 'household', 'street'),
   gw: device('gw', 'gateway', 'street', ['m2', 'm3']),
+  em: device('em', 'meter', 'street', [], topicsOf('em', 'shellies/em-1')),
+  node: device('node', 'meter', 'street', [], topicsOf('node', 'spBv1.0/g')),
   service: device('service', 'service', null),
 };
+
+function topicsOf(meterId: string, topic: string): string[] {
+  return deviceTopics({ microgridId: 'street', meterId, topic });
+}
 
 function device(
   username: string,
   kind: Principal['kind'],
   microgridId: string | null,
   meters: string[] = [],
+  topics: string[] = [],
 ): Principal {
-  return { username, kind, microgridId, meters: new Set(meters) };
+  return { username, kind, microgridId, meters: new Set(meters), topics };
 }
 
 // topic | who may publish
@@ -155,6 +163,13 @@ const PUBLISH = `
   microgrids                                   |
   $SYS/broker/uptime                           |
   elsewhere/street/meters/m1/readings          |
+  microgrids/street/meters/em/readings         | em service
+  shellies/em-1/emeter/0/total                 | em
+  shellies/em-10/emeter/0/total                |
+  shellies/announce                            |
+  spBv1.0/g/NBIRTH/n                           | node
+  spBv1.0/g/DDATA/n/d                          | node
+  spBv1.0/h/NDATA/n                            |
   /microgrids/street/meters/m1/readings        |
 `;
 
@@ -173,6 +188,12 @@ const SUBSCRIBE = `
   #                                            |
   +/street/households/h1/settlements           |
   $SYS/#                                       |
+  spBv1.0/g/NCMD/n                             | node
+  spBv1.0/g/#                                  | node
+  spBv1.0/+/NDATA/n                            |
+  spBv1.0/STATE/host                           |
+  shellies/em-1/#                              | em
+  shellies/+/emeter/0/total                    |
   $share/g/microgrids/#                        |
 `;
 

@@ -6,6 +6,7 @@ import { parseMemberCsv } from '../../src/parties/member-csv.js';
 /** What an import says about a file, line by line. */
 
 const EMPTY_STREET: Enrolled = {
+  microgridId: 'street',
   startsAt: '2026-06-01T00:00:00Z',
   slotMinutes: 15,
   now: '2026-06-01T12:07:00Z',
@@ -15,6 +16,7 @@ const EMPTY_STREET: Enrolled = {
   ]),
   aliases: new Set(['House nine']),
   gateways: new Set(['gw1']),
+  topics: new Map([['shellies/em-9', new Set(['m9'])]]),
 };
 
 function faultsOf(text: string, gateways: string[] = []): string[] {

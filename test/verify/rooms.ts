@@ -13,6 +13,7 @@ import { MeteringService } from '../../src/metering/metering.service.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import type { Microgrid } from '../../src/parties/microgrid.js';
 import { MeterKeyService } from '../../src/parties/meter-key.service.js';
+import { MeterProfileService } from '../../src/parties/meter-profile.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { PeopleService } from '../../src/parties/people.service.js';
 import { AwardService } from '../../src/rewards/award.service.js';
@@ -41,6 +42,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
   const parties = new PartiesService(database, clock, ledger);
   const people = new PeopleService(clock, ledger);
   const meterKeys = new MeterKeyService(clock, ledger, settings);
+  const profiles = new MeterProfileService(clock, ledger);
   const intake = new IntakeService(database, clock, settings);
   const metering = new MeteringService(intake);
   const market = new MarketService(database, ledger, parties, clock);
@@ -86,6 +88,7 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
     parties,
     people,
     meterKeys,
+    profiles,
     metering,
     market,
     orders,

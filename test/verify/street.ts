@@ -51,7 +51,13 @@ const SLOTS: Slot[] = [
     end: '08:30',
     sun: [150, 1000, 700],
     net: { bert: 240, cleo: 100, dora: 50.7, emil: 70, fred: 20, gerd: 110 },
-    after: async ({ database, parties }, meters) => {
+    after: async ({ database, parties, profiles }, meters) => {
+      // A device in the place of one that spoke the native format, and a second thought about it.
+      for (const unit of ['Wh', 'kWh']) {
+        const sources = [{ path: 'Total', register: 'import', unit }] as const;
+        const device = { profile: 'tasmota' as const, mapping: { sources } };
+        await database.transaction((sql) => profiles.set(sql, STREET, 'emil-grid', device, 'otto'));
+      }
       // From the next slot but one the wires count: the east is behind one that soon is full.
       const hub = { node: 'hub', parent: null };
       const east = { node: 'east', parent: 'hub', feeMicroPerKwh: 5_000, capacityDownW: 400 };
@@ -75,7 +81,14 @@ const SLOTS: Slot[] = [
         {
           household: 'hugo',
           alias: 'Number 8',
-          meters: [{ meter: 'hugo-grid', role: 'grid' as const }],
+          meters: [
+            {
+              meter: 'hugo-grid',
+              role: 'grid' as const,
+              profile: 'shelly' as const,
+              topic: 'shellies/em-8',
+            },
+          ],
         },
         {
           household: 'dora',
