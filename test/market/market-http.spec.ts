@@ -1,52 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Module, type INestApplication } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
-import { DatabaseService } from '../../src/database/database.service.js';
-import { AutopilotService } from '../../src/market/autopilot.service.js';
-import { MarketController } from '../../src/market/market.controller.js';
-import { MarketService } from '../../src/market/market.service.js';
-import { OrderService } from '../../src/market/order.service.js';
-import { OrdersController } from '../../src/market/orders.controller.js';
-import { StrategyController } from '../../src/market/strategy.controller.js';
-import { IntakeService } from '../../src/metering/intake.service.js';
-import { MeteringService } from '../../src/metering/metering.service.js';
-import { loadSettings } from '../../src/config.js';
-import { AccessGuard } from '../../src/parties/access.guard.js';
-import { MarketClockService } from '../../src/parties/market-clock.service.js';
-import { PartiesService } from '../../src/parties/parties.service.js';
-import { ProblemFilter } from '../../src/parties/problem.filter.js';
-import { openStreet, SLOT, tenantOf, type Street } from './street.js';
+import { MarketApp } from './market-app.js';
+import { openStreet, SLOT, type Street } from './street.js';
 
 let street: Street;
-let app: INestApplication;
-let base: string;
+let app: MarketApp;
 
 beforeAll(async () => {
   street = await openStreet({ wallets: { A: 0, B: 1_000_000 } });
-  // The token is the household's id, padded; everything behind it is real.
-  const parties = Object.assign(Object.create(street.parties) as PartiesService, {
-    callerOf: (token: string) => Promise.resolve(tenantOf(token.replaceAll('-', ''))),
-  });
-  const { database, ledger, market, clock } = street;
-  const metering = new MeteringService(new IntakeService(database, clock, loadSettings({})));
-  const autopilot = new AutopilotService(database, ledger, parties, metering, market, clock);
-  @Module({
-    controllers: [OrdersController, MarketController, StrategyController],
-    providers: [
-      { provide: DatabaseService, useValue: street.database },
-      { provide: PartiesService, useValue: parties },
-      { provide: MarketClockService, useValue: street.clock },
-      { provide: OrderService, useValue: street.orders },
-      { provide: MarketService, useValue: street.market },
-      { provide: AutopilotService, useValue: autopilot },
-      { provide: APP_GUARD, useClass: AccessGuard },
-      { provide: APP_FILTER, useClass: ProblemFilter },
-    ],
-  })
-  class MarketOverHttp {}
-  app = await NestFactory.create(MarketOverHttp, { logger: false });
-  await app.listen(0, '127.0.0.1');
-  base = `${await app.getUrl()}/v1`;
+  app = await MarketApp.open(street.url);
 });
 
 afterAll(async () => {
@@ -54,24 +15,7 @@ afterAll(async () => {
   await street.drop();
 });
 
-async function call(
-  household: string,
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-) {
-  const response = await fetch(`${base}${path}`, {
-    method,
-    headers: {
-      authorization: `Bearer ${household.padEnd(20, '-')}`,
-      'content-type': 'application/json',
-      ...headers,
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
+const call: MarketApp['call'] = (...request) => app.call(...request);
 
 const BID = {
   microgrid: 'street',

@@ -114,6 +114,7 @@ export function gated(
     delivery: 'delivered' as const,
     feeder: null,
     holdId: null,
+    filledWh: 0,
     sequence: index + 1,
   }));
   return explainedOrders(terms, orders, coverMicro);

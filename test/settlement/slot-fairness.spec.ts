@@ -310,6 +310,7 @@ describe(`the figures (seed ${SEED})`, () => {
             delivery: 'delivered' as const,
             feeder: node,
             holdId: null,
+            filledWh: 0,
             sequence,
           })),
         );
