@@ -1,6 +1,7 @@
 #!/bin/sh
 # Waits until both witnesses of the compose file have told their verifier keys, writes who must cosign
-# to the file of WITNESSES, and becomes the command that it is given.
+# to the file of WITNESSES, brings the database up to date as its owner, and becomes the command that it
+# is given, which does not have the owner's log-in.
 set -eu
 
 keys=${WITNESS_KEYS:-/witness-keys}
@@ -17,5 +18,8 @@ until [ -s "$keys/witness-1" ] && [ -s "$keys/witness-2" ]; do sleep 1; done
   echo 'quorum both'
 } > "$policy.new"
 mv "$policy.new" "$policy"
+
+node scripts/run.mjs make-logins
+unset DATABASE_OWNER_URL DATABASE_ERASER_URL
 
 exec "$@"

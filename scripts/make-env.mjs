@@ -56,6 +56,8 @@ function main() {
 function environment({ demo, mqttPassword }) {
   return `# Secrets of this deployment, made by scripts/make-env.mjs. Keep it, and keep it to yourself.
 POSTGRES_PASSWORD=${secret()}
+DATABASE_SERVICE_PASSWORD=${secret()}
+DATABASE_ERASER_PASSWORD=${secret()}
 MQTT_USERNAME=${SERVICE_USER}
 MQTT_PASSWORD=${mqttPassword}
 METRICS_TOKEN=${secret()}

@@ -9,9 +9,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import mqtt, { type MqttClient } from 'mqtt';
 import { parse } from 'yaml';
 import { hashSecret } from '../src/broker/mosquitto-password.js';
+import { DatabaseService } from '../src/database/database.service.js';
 import { freePort } from '../src/database/postgres-folder.service.js';
 import { ALGORITHM, formatVerifierKey, verifierKeyOf } from '../src/transparency/signed-note.js';
 import { meetsQuorum, parsePolicy } from '../src/transparency/tlog-policy.js';
+import { freshDatabase } from './support/database.js';
 import { projectPath, readProjectFile } from './support/project.js';
 import { hasProgram } from './support/require.js';
 
@@ -108,13 +110,31 @@ describe('the witnesses', () => {
     ]);
   });
 
-  it('are both asked for, once both have told their keys', async () => {
+  it('are both asked for, once both have told their keys; then the database has its log-ins', async () => {
+    const { url, ownerUrl, drop } = await freshDatabase();
+    const login = (user: string) => {
+      const own = Object.assign(new URL(url), {
+        username: user,
+        password: 'a "quoted" \\ $1 word',
+      });
+      return own.href;
+    };
+    const [serviceUrl, eraserUrl] = [login('made_service'), login('made_eraser')];
     const folder = await mkdtemp(join(tmpdir(), 'neighborwatt-witnesses-'));
     const [WITNESSES, WITNESS_KEYS] = [join(folder, 'policy'), join(folder, 'keys')];
     await mkdir(WITNESS_KEYS);
     const script = projectPath('docker/run-service.sh');
-    const running = run('/bin/sh', [script, 'cat', WITNESSES], {
-      env: { ...process.env, WITNESSES, WITNESS_KEYS },
+    const running = run('/bin/sh', [script, 'sh', '-c', `cat ${WITNESSES}; env | grep DATABASE_`], {
+      cwd: projectPath(''),
+      env: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        WITNESSES,
+        WITNESS_KEYS,
+        DATABASE_URL: serviceUrl,
+        DATABASE_OWNER_URL: ownerUrl,
+        DATABASE_ERASER_URL: eraserUrl,
+      },
     });
     const keys = ['witness-1', 'witness-2'].map((name) => ({
       name,
@@ -128,12 +148,26 @@ describe('the witnesses', () => {
     for (const key of keys) {
       await writeFile(join(WITNESS_KEYS, key.name), `${formatVerifierKey(key)}\n`);
     }
-    const policy = parsePolicy((await running).stdout);
+    const { stdout } = await running;
+    const has = stdout.split('\n').filter((line) => line.startsWith('DATABASE_'));
+    expect(has).toEqual([`DATABASE_URL=${serviceUrl}`]);
+    const [made] = /^witness[^]*quorum both$/m.exec(stdout)!;
+    const policy = parsePolicy(`${made}\n`);
     expect(policy.witnesses).toEqual(
       keys.map((key) => ({ name: key.name, key, url: `http://${key.name}:7380` })),
     );
     expect(meetsQuorum(policy, ['witness-1'])).toBe(false);
     expect(meetsQuorum(policy, ['witness-1', 'witness-2'])).toBe(true);
+    const service = await DatabaseService.open({ url: serviceUrl, poolSize: 1 });
+    await expect(service.query('DELETE FROM transfer')).rejects.toThrow('permission denied');
+    await expect(service.query('SET ROLE neighborwatt_eraser')).rejects.toThrow(
+      'permission denied',
+    );
+    await service.close();
+    const eraser = await DatabaseService.open({ url: eraserUrl, role: 'eraser', poolSize: 1 });
+    await expect(eraser.query('DELETE FROM transfer')).rejects.toThrow('permission denied');
+    await eraser.close();
+    await drop();
     await rm(folder, { recursive: true });
   });
 });
@@ -174,7 +208,13 @@ describe('make-env.mjs', () => {
     await Promise.all([one, other].map(async (dir) => makeEnv(dir)));
     const [made, again] = [await readEnv(one), await readEnv(other)];
     expect([...made.keys()].sort()).toEqual([...new Set([...wanted, 'COMPOSE_PROFILES'])].sort());
-    for (const name of ['POSTGRES_PASSWORD', 'MQTT_PASSWORD', 'METRICS_TOKEN']) {
+    for (const name of [
+      'POSTGRES_PASSWORD',
+      'DATABASE_SERVICE_PASSWORD',
+      'DATABASE_ERASER_PASSWORD',
+      'MQTT_PASSWORD',
+      'METRICS_TOKEN',
+    ]) {
       expect(made.get(name)).toMatch(/^[\w-]{43}$/);
       expect(made.get(name)).not.toBe(again.get(name));
     }
