@@ -106,6 +106,9 @@ export function priceRuleWords(
       if (nodes.length > 0) {
         return `At each node one price, ${kThousandths / 10} % of the way up the range at which nobody willing is left out but by wires${stood}.`;
       }
+      if (interval !== null && interval[0] === interval[1]) {
+        return `One price for all trades: ${money(interval[0])}, the only one at which nobody willing is left out.`;
+      }
       return `One price for all trades, ${kThousandths / 10} % of the way up the range in which nobody willing is left out${between}${stood}.`;
     case 'mid-market':
       return `One price for all trades: the middle of the feed-in and the retail tariff, within what all who trade agreed to${stood}.`;

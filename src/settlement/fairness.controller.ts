@@ -6,7 +6,7 @@ import { may, type Period } from '../parties/access.js';
 import { Allow, CurrentCaller, CurrentPeriod, type Caller } from '../parties/access.decorator.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
-import { pageOf, parsePage } from '../parties/page.js';
+import { pageOf, parsePage, type Page } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { Problem } from '../units/problem.js';
@@ -28,6 +28,8 @@ const ASKED = z.object({ slot: instant.optional() });
 const MOST_SLOTS = 48;
 /** Of one slot; a household that placed more is told how many. */
 const MOST_ORDERS = 200;
+
+const EVER: Period = { from: null, until: null };
 
 /** Whether a slot's market did what it could, and why a household's orders fared as they did. */
 @ApiTags('fairness')
@@ -67,6 +69,25 @@ export class FairnessController {
     };
   }
 
+  @Get('microgrids/:microgrid/fairness')
+  @Allow('fairness.read')
+  @ApiOperation({
+    summary: 'The same slot by slot, newest first, nodes left out',
+    description: `At most ${MOST_SLOTS} slots a page. A slot with an erased household in it is left out.`,
+  })
+  async slots(
+    @Param('microgrid') id: string,
+    @Query() query: unknown,
+    @CurrentCaller() caller: Caller,
+  ) {
+    const microgrid = await findMicrogrid(this.parties, this.database, id);
+    const now = await this.clock.now();
+    const isMember = may(caller.grants, 'market.read', { microgrid: id }, now);
+    return this.page(microgrid, EVER, query, (slot) =>
+      isMember ? slotFairness(slot) : regulatorFairness(slot),
+    );
+  }
+
   @Get('households/:household/fairness')
   @Allow('household.read')
   @ApiOperation({
@@ -81,13 +102,23 @@ export class FairnessController {
   ) {
     const { microgrid, householdId } = await this.find(id);
     const { slot: asked } = parse(ASKED, query);
-    const { limit: wanted, after } = parsePage(query);
-    const limit = Math.min(wanted, MOST_SLOTS);
     if (asked !== undefined) {
       if (!isWithin(period, asked)) throw notCleared(asked);
       const slot = explained(await this.fairness.explain(microgrid, asked), asked);
       return { items: [householdItem(slot, householdId)], next: null };
     }
+    return this.page(microgrid, period, query, (slot) => householdItem(slot, householdId));
+  }
+
+  /** A page of slots, newest first, those that can no longer be told left out. */
+  private async page<Item>(
+    microgrid: Microgrid,
+    period: Period,
+    query: unknown,
+    itemOf: (slot: ExplainedSlot) => Item,
+  ): Promise<Page<Item>> {
+    const { limit: wanted, after } = parsePage(query);
+    const limit = Math.min(wanted, MOST_SLOTS);
     const cleared = await this.fairness.clearedSlots(microgrid.microgridId, period, {
       after: after === null ? null : parse(instant, after),
       limit,
@@ -98,10 +129,10 @@ export class FairnessController {
       ({ slot }) => slot,
       (row) => row,
     );
-    const items: ReturnType<typeof householdItem>[] = [];
+    const items: Item[] = [];
     for (const row of page.items) {
       const told = await this.fairness.explainCleared(microgrid, row);
-      if (told.outcome === 'explained') items.push(householdItem(told.slot, householdId));
+      if (told.outcome === 'explained') items.push(itemOf(told.slot));
     }
     return { items, next: page.next };
   }

@@ -17,7 +17,7 @@ import { parseInstant, type Instant } from '../units/slot.js';
 import { billRow } from './bill-line.js';
 import { SettlementService, type SettlementRow } from './settlement.service.js';
 import * as store from './settlement.store.js';
-import { monthOf } from './statement.js';
+import { dayOf, monthOf } from './statement.js';
 import { StatementService } from './statement.service.js';
 
 const RANGE = z.object({ from: instant.optional(), to: instant.optional() });
@@ -37,7 +37,10 @@ const AT_RECORD = z.object({
     .optional(),
 });
 
-const LINES = MONTH.extend({ format: z.enum(['json', 'csv']).default('json') });
+const LINES = MONTH.extend({
+  day: z.iso.date('must be a day such as 2026-06-01').optional(),
+  format: z.enum(['json', 'csv']).default('json'),
+});
 
 /** What a household earned, paid, holds, and from whom it bought. */
 @ApiTags('households')
@@ -145,7 +148,8 @@ export class HouseholdController {
   @Get('statements/lines')
   @Allow('household.read')
   @ApiOperation({
-    summary: 'A month slot by slot, with the bill at the tariff beside it; as CSV with format=csv',
+    summary:
+      'A month, or a day, slot by slot, with the bill at the tariff beside it; as CSV with format=csv',
   })
   @ApiProduces('application/json', 'text/csv')
   async statementLines(
@@ -156,11 +160,18 @@ export class HouseholdController {
   ) {
     const { microgrid, household } = await this.find(id);
     const { limit, after } = parsePage(query);
-    const { month, format } = parse(LINES, query);
+    const { month, day, format } = parse(LINES, query);
+    const { timeZone } = microgrid;
+    const shown =
+      day !== undefined
+        ? dayOf(day, timeZone)
+        : month === undefined
+          ? null
+          : monthOf(month, timeZone);
     const rows = await this.statements.lines(
       microgrid,
       household,
-      { month: month === undefined ? null : monthOf(month, microgrid.timeZone), period },
+      { month: shown, period },
       { after: after === null ? null : parse(instant, after), limit },
     );
     const page = pageOf(

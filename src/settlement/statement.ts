@@ -13,12 +13,18 @@ export function monthOf(month: string, timeZone: string): Month {
   const [year, number] = month.split('-').map(Number) as [number, number];
   return {
     month,
-    from: formatInstant(localMidnight(year, number, timeZone)),
-    to: formatInstant(
-      number === 12
-        ? localMidnight(year + 1, 1, timeZone)
-        : localMidnight(year, number + 1, timeZone),
-    ),
+    from: formatInstant(localMidnight(year, number, 1, timeZone)),
+    to: formatInstant(localMidnight(year, number + 1, 1, timeZone)),
+  };
+}
+
+/** The part of its month that a local day is. @param day `YYYY-MM-DD` */
+export function dayOf(day: string, timeZone: string): Month {
+  const [year, month, number] = day.split('-').map(Number) as [number, number, number];
+  return {
+    month: day.slice(0, 7),
+    from: formatInstant(localMidnight(year, month, number, timeZone)),
+    to: formatInstant(localMidnight(year, month, number + 1, timeZone)),
   };
 }
 
@@ -40,9 +46,9 @@ export function timeAt(epochMillis: number, timeZone: string): string {
   return `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`;
 }
 
-/** Epoch milliseconds of 00:00 on the first of a month in a time zone. */
-function localMidnight(year: number, month: number, timeZone: string): number {
-  const wanted = Date.UTC(year, month - 1, 1);
+/** Epoch milliseconds of 00:00 on a day in a time zone; a day behind the month's last is of the next. */
+function localMidnight(year: number, month: number, day: number, timeZone: string): number {
+  const wanted = Date.UTC(year, month - 1, day);
   let guess = wanted;
   // An offset can only change once on the way: two steps reach the fixed point.
   for (let step = 0; step < 2; step += 1) {

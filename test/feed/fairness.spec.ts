@@ -126,6 +126,14 @@ describe('over HTTP', () => {
     expect(alone.body).toEqual(second.body);
   });
 
+  test('all slots come as one list, to each as they may see them', async () => {
+    const { body } = await get('ben', 'microgrids/street/fairness?limit=1');
+    expect(body.items).toMatchObject([{ slot: at('10:15'), tradedWh: 0, shareThousandths: null }]);
+    const rest = await get('rita', `microgrids/street/fairness?after=${body.next}`);
+    expect(rest.body).toMatchObject({ items: [{ slot: at('10:00') }], next: null });
+    expect(JSON.stringify(rest.body)).not.toMatch(/Wh"|Interval|elfareM/);
+  });
+
   test.each([
     [
       'a regulator hears the price and its rule, no energy',

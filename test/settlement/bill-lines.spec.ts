@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { StatementService } from '../../src/settlement/statement.service.js';
 import { billRow } from '../../src/settlement/bill-line.js';
-import { monthOf } from '../../src/settlement/statement.js';
+import { dayOf, monthOf } from '../../src/settlement/statement.js';
 import { at, openStreet, type StreetSetup } from './street.js';
 
 /** A statement slot by slot: what was paid among neighbors beside what the tariff alone had cost. */
@@ -97,4 +97,14 @@ test('comes page by page, oldest slot first', async () => {
   expect(page.map(({ slot }) => slot)).toEqual([at('10:00'), at('10:15'), at('10:30')]);
   const rest = await lines('A', 2, at('10:15'));
   expect(rest.map(({ slot }) => slot)).toEqual([at('10:30'), at('10:45')]);
+});
+
+test('a day is one of the local calendar, whatever the clocks do in it', () => {
+  const berlin = (day: string) => {
+    const { from, to } = dayOf(day, 'Europe/Berlin');
+    return `${from} ${to}`;
+  };
+  expect(berlin('2026-03-29')).toBe('2026-03-28T23:00:00Z 2026-03-29T22:00:00Z');
+  expect(berlin('2026-10-25')).toBe('2026-10-24T22:00:00Z 2026-10-25T23:00:00Z');
+  expect(berlin('2026-12-31')).toBe('2026-12-30T23:00:00Z 2026-12-31T23:00:00Z');
 });

@@ -94,6 +94,16 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
     expect(await page.getByTestId('available').locator('data').getAttribute('value')).toMatch(
       /^-?\d+$/,
     );
+    // Why its order was served as it was, and both bills of each slot.
+    expect(await page.getByTestId('fairness-slot').innerText()).toMatch(
+      /EUR\/kWh|nothing to trade/,
+    );
+    expect(await page.getByTestId('fairness-share').innerText()).toMatch(/%|nothing to gain/);
+    const history = page.getByTestId('fairness-history');
+    const time = await history.getByRole('button').nth(1).innerText();
+    await history.getByRole('button', { name: time }).click();
+    await expectText(page, 'fairness-slot', new RegExp(`^${time}`));
+    expect(await page.getByTestId('bill-line').last().locator('data').count()).toBe(5);
     // What the page says was settled is what the interface says.
     const shown = await page
       .getByTestId('settlement')
@@ -206,6 +216,9 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
         // The street's program has been run for its first hour.
         await page.getByTestId('awards').waitFor({ timeout: 60_000 });
       }
+      await page.getByTestId('market-fairness').waitFor();
+      const told = await page.getByTestId('market-fairness').innerText();
+      expect(told.includes('Traded')).toBe(role === 'operator');
       await expectAccessible(page);
       await page.context().close();
     },

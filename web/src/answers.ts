@@ -114,6 +114,65 @@ export interface Statement {
   savedMicro: number;
 }
 
+/** What a slot's market came to. */
+export interface SlotFairness {
+  slot: Instant;
+  slotEnd: Instant;
+  basis: 'gate' | 'close';
+  revision: number;
+  currency: string;
+  priceMicroPerKwh: number | null;
+  /** Gain reached of what was possible; null where nothing was. */
+  shareThousandths: number | null;
+  rule: { pricing: string; kThousandths: number; words: string };
+}
+
+/** As members of the microgrid are told it. */
+export interface MarketFairness extends SlotFairness {
+  priceIntervalMicroPerKwh: [number, number] | null;
+  rationing: { rule: string; words: string };
+  tradedWh: number;
+  possibleWh: number;
+  welfareMicro: number;
+  possibleWelfareMicro: number;
+}
+
+/** With why the household's orders were served as they were. */
+export interface HouseholdFairness extends MarketFairness {
+  household: string;
+  orders: OrderFairness[];
+  ordersInAll: number;
+}
+
+export interface OrderFairness {
+  /** Null: the household's limits. */
+  order: string | null;
+  side: 'bid' | 'ask';
+  limitMicroPerKwh: number | null;
+  wantedWh: number;
+  filledWh: number;
+  reasons: { code: string; energyWh: number; words: string }[];
+}
+
+/** A slot with both bills: with neighbors, and by the tariff alone. What is paid is negative. */
+export interface BillLine {
+  slot: Instant;
+  quality: Quality;
+  withNeighbors: {
+    boughtWh: number;
+    boughtMicro: number;
+    feeMicro: number;
+    soldWh: number;
+    soldMicro: number;
+    utilityWh: number;
+    utilityMicro: number;
+    netMicro: number;
+  };
+  atTariff: { utilityWh: number; netMicro: number };
+  savedMicro: number;
+  comparison: 'better' | 'same' | 'rounding' | 'firm-order';
+}
+
 export interface Balances {
   walletMicro: number;
   availableMicro: number;

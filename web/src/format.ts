@@ -142,6 +142,11 @@ export function monthOf(at: number, timeZone: string): string {
   return new Date(localMillis(at, timeZone)).toISOString().slice(0, 7);
 }
 
+/** The microgrid's calendar day of `at`, as `2026-06-01`. */
+export function dateOf(at: number, timeZone: string): string {
+  return new Date(localMillis(at, timeZone)).toISOString().slice(0, 10);
+}
+
 /** The calendar months from that of `first` to that of `last`, both included, at least one. */
 export function monthsBetween(first: number, last: number, timeZone: string): string[] {
   const end = monthOf(last, timeZone);

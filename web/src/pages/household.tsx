@@ -25,9 +25,12 @@ import {
 } from '../format.js';
 import type { Limit } from '../limits.js';
 import type { Live } from '../live.js';
+import { useHouseholdFairness } from '../fairness.js';
+import { BillLinesPanel } from '../panels/bill-lines.js';
 import { EnergyToday } from '../panels/energy-today.js';
 import { AutopilotPanel } from '../panels/autopilot-panel.js';
 import { Money } from '../panels/figures.js';
+import { FairnessPanel } from '../panels/fairness.js';
 import { LimitsPanel } from '../panels/limits-form.js';
 import { LivePower } from '../panels/live-power.js';
 import { MoneyPanel, type SavedEver } from '../panels/money.js';
@@ -107,6 +110,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
   const tape = useTape(live, microgrid.microgrid);
   const { recent, today } = useSettlements(live, household, microgrid);
   const ever = useSavedEver(live, household, microgrid);
+  const fairness = useHouseholdFairness(live, household.household);
   const path = `/v1/households/${household.household}`;
   const balances = useResource(
     `balances ${household.household}`,
@@ -220,7 +224,9 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
             save={choose}
           />
         )}
+        <FairnessPanel slots={fairness} microgrid={microgrid} />
         <SettlementList api={api} settlements={recent} microgrid={microgrid} />
+        <BillLinesPanel live={live} household={household.household} microgrid={microgrid} />
       </div>
     </>
   );

@@ -4,6 +4,8 @@ import type { Alarm, ClosedSlot, Microgrid, Page, Rejection, WatchedMeter } from
 import { formatMoment, formatSpan, formatTime } from '../format.js';
 import type { Live } from '../live.js';
 import { AlarmList } from '../panels/alarm-list.js';
+import { useMarketFairness } from '../fairness.js';
+import { MarketFairnessPanel } from '../panels/market-fairness.js';
 import { MeterList } from '../panels/meter-list.js';
 import { Skeleton, Trouble } from '../panels/panel.js';
 import { PriceChart } from '../panels/price-chart.js';
@@ -39,6 +41,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
   const path = `/v1/operator/microgrids/${microgrid.microgrid}`;
   const version = live.feed.state.versions.slots;
   const slots = useSlots(live, microgrid);
+  const fairness = useMarketFairness(live, microgrid.microgrid);
   const rejections = useResource(
     `rejections ${path}`,
     (signal) => api.get<Page<Rejection>>(`${path}/rejections?limit=100`, signal),
@@ -69,6 +72,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
         <SlotList slots={slots} microgrid={microgrid} />
         <MeterList meters={meters} microgrid={microgrid} />
         <RejectionList rejections={rejections} />
+        <MarketFairnessPanel slots={fairness} microgrid={microgrid} />
         <AlarmList alarms={alarms} microgrid={microgrid} />
       </div>
     </>

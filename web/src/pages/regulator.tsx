@@ -4,6 +4,8 @@ import type { Award, EfficiencyMonth, Microgrid, Page, Program } from '../answer
 import type { Live } from '../live.js';
 import { AwardList } from '../panels/award-list.js';
 import { Efficiency, type Period } from '../panels/efficiency.js';
+import { useSlotFairness } from '../fairness.js';
+import { MarketFairnessPanel } from '../panels/market-fairness.js';
 import { Skeleton, Trouble } from '../panels/panel.js';
 import { useResource } from '../resource.js';
 
@@ -29,6 +31,7 @@ export function RegulatorPage({ live }: RegulatorPageProps): ReactNode {
 function Panels({ live, microgrid }: { live: Live; microgrid: Microgrid }): ReactNode {
   const { api } = live;
   const id = microgrid.microgrid;
+  const fairness = useSlotFairness(live, id);
   const [asked, setAsked] = useState<{ period: Period; times: number } | null>(null);
   // Every question stands in the households' access log: none is asked without a person's will.
   const efficiency = useResource(
@@ -61,8 +64,9 @@ function Panels({ live, microgrid }: { live: Live; microgrid: Microgrid }): Reac
         <div className="within">
           <h1>{microgrid.name}</h1>
           <p className="hero-words">
-            You see months, never days, and cells of at least 15 households. Each question you ask
-            is written to an access log that the households can read.
+            Of energy you see months, never days, and cells of at least 15 households. Each question
+            you ask is written to an access log that the households can read. Of the market you see
+            every slot’s price, and how much of the possible gain it reached.
           </p>
         </div>
       </div>
@@ -80,6 +84,7 @@ function Panels({ live, microgrid }: { live: Live; microgrid: Microgrid }): Reac
           microgrid={microgrid}
           onProgram={setChosen}
         />
+        <MarketFairnessPanel slots={fairness} microgrid={microgrid} />
       </div>
     </>
   );
