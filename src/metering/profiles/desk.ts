@@ -101,7 +101,9 @@ export class Desk {
       ['export', exportMicroWh],
     ] as const) {
       if (microWh === null) continue;
-      const at = this.apart(`${meter ?? ''} ${quality} ${register}`, time.millis, microWh);
+      const key = `${meter ?? ''} ${quality} ${register}`;
+      const isArrival = measuredAt.kind === 'arrival' && quality === 'measured';
+      const at = isArrival ? this.apart(key, time.millis, microWh) : time.millis;
       readings.push({ ...common, register, ...instant(at), microWh, powerW: null });
     }
     if (found.powerW !== undefined && found.powerW !== null) {
@@ -124,10 +126,10 @@ export class Desk {
   ): { millis: number; note?: string } | string {
     if (measuredAt.kind === 'arrival') return { millis: receivedAtMillis, note: 'time of arrival' };
     if (measuredAt.kind === 'instant') {
-      const { millis } = measuredAt;
-      return millis >= 0 && millis < LATEST_MILLIS ? measuredAt : 'a time outside 1970 to 9999';
+      return isSet(measuredAt.millis) ? measuredAt : 'its clock is not set';
     }
     const { text } = measuredAt;
+    if (!isSet(parseLocalTime(text))) return `its clock shows ${text}: it is not set`;
     const resolved = this.clock.resolve(parseLocalTime(text), shown, receivedAtMillis);
     if (resolved === 'no_such_time') return `clocks of ${this.timeZone} never showed ${text}`;
     if (resolved === 'ambiguous') {
@@ -146,18 +148,26 @@ export class Desk {
   }
 }
 
-/** When a payload says it was measured. @throws RangeError when it is not readable as that */
+/** When a payload says it was measured. @throws Refusal when it is not readable as that */
 export function measuredAt(value: Value, format: TimeSource['format'], name: string): MeasuredAt {
-  if (value.kind === 'missing') throw new RangeError(`${name} is missing, which says when it was`);
-  const text = 'text' in value ? value.text : '';
+  if (!('text' in value)) throw new Refusal('bad_time', `${name} does not say when it was`);
+  try {
+    return timeIn(value.text, format);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new Refusal('bad_time', `${name}: ${error.message}`);
+  }
+}
+
+function timeIn(text: string, format: TimeSource['format']): MeasuredAt {
   switch (format) {
     case 'rfc3339':
       return { kind: 'instant', millis: parseInstant(text) };
     case 'local':
       // Some devices can be told to write their offset after all.
-      return HAS_ZONE.test(text)
-        ? { kind: 'instant', millis: parseInstant(text) }
-        : { kind: 'local', text };
+      if (HAS_ZONE.test(text)) return { kind: 'instant', millis: parseInstant(text) };
+      parseLocalTime(text);
+      return { kind: 'local', text };
     case 'unix':
       return { kind: 'instant', millis: unixMillis(text, 3) };
     case 'unix-ms':
@@ -204,5 +214,11 @@ function opposite(register: Register): Register {
 }
 
 const HAS_ZONE = /(Z|[+-]\d{2}:\d{2})$/i;
+/** Devices count from 1970 until somebody tells them the time. */
+function isSet(millis: number): boolean {
+  return millis >= EARLIEST_MILLIS && millis < LATEST_MILLIS;
+}
+
+const EARLIEST_MILLIS = Date.UTC(2_000, 0, 1);
 const LATEST_MILLIS = Date.UTC(10_000, 0, 1);
 const MOST_METERS = 1_000;

@@ -17,7 +17,7 @@ const FIELDS: readonly Field[] = [
   { topic: 'site/grid/energy', register: 'import', unit: 'kWh', deviceLevels: 2 },
   { topic: 'site/grid/power', register: 'power', unit: 'W', deviceLevels: 2 },
   { topic: 'site/pv/+/energy', register: 'export', unit: 'kWh', deviceLevels: 3 },
-  { topic: 'site/pv/+/power', register: 'power', unit: 'W', deviceLevels: 3 },
+  { topic: 'site/pv/+/power', register: 'power', unit: 'W', deviceLevels: 3, generates: true },
   { topic: 'site/battery/power', register: 'power', unit: 'W', sign: '-', deviceLevels: 2 },
   { topic: 'loadpoints/+/chargeTotalImport', register: 'import', unit: 'Wh', deviceLevels: 2 },
   { topic: 'loadpoints/+/chargePower', register: 'power', unit: 'W', deviceLevels: 2 },

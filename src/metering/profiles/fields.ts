@@ -14,7 +14,7 @@ import type { Found, MeasuredAt } from './desk.js';
 import type { Mapping, Source, Unit } from './mapping.js';
 import { Parts } from './parts.js';
 import type { Gathering } from './parts.js';
-import { nothing, Refusal } from './session.js';
+import { nothing, refused, Refusal } from './session.js';
 import type { ProfileContext, ProfileMessage, ProfileSession } from './session.js';
 import { bareValue, energyOf, isRejection, pathOf, powerOf, valueAt } from './value.js';
 import type { Value } from './value.js';
@@ -30,6 +30,8 @@ export interface Field extends Omit<Source, 'path' | 'topic'> {
   path?: readonly string[];
   /** How many of the topic's first levels name a device of its own. */
   deviceLevels?: number;
+  /** Of a power that counts an export register up by being positive. */
+  generates?: boolean;
 }
 
 export interface FieldTable {
@@ -76,7 +78,7 @@ function openTable(context: ProfileContext, table: FieldTable): ProfileSession {
   const sums = new Sums(table);
   const bound = new Map<string, string>();
   return session((message) => {
-    const matching = table.fields.flatMap((field) => {
+    const fitting = table.fields.flatMap((field) => {
       const end = endOf(message.topic, field.topic);
       if (end === null) return [];
       // Two topics that fit one pattern are two meters: the first one stands.
@@ -89,8 +91,16 @@ function openTable(context: ProfileContext, table: FieldTable): ProfileSession {
       }
       return [{ field, device: deviceOf(end, field) }];
     });
+    // Other devices below the same topic are other meters.
+    const { meter } = context.mapping;
+    const matching = fitting.filter(({ device }) => !meter || !device || device === meter);
     if (matching.length === 0) return nothing();
+    // Nor may it be a part of a sum.
+    if (message.retained) {
+      return refused('retained', 'replayed by the broker, which is never a new reading');
+    }
     const payload = new Payload(message, table.root);
+    if (payload.isEmpty()) return refused('device_gone', 'an empty payload: the device is gone');
     const timeOf = (): MeasuredAt =>
       context.mapping.time === undefined && table.timeOf
         ? table.timeOf(message, () => payload.json())
@@ -100,7 +110,7 @@ function openTable(context: ProfileContext, table: FieldTable): ProfileSession {
       devices.map((device) => {
         const fields = matching.filter((one) => one.device === device).map(({ field }) => field);
         const { found, rejections } = sums.of(device, fields, payload);
-        const counts = context.mapping.meter === device || (table.counts?.(device) ?? true);
+        const counts = meter === device || (table.counts?.(device) ?? true);
         const isEmpty = Object.keys(found).length === 0;
         const output = isEmpty
           ? nothing()
@@ -113,7 +123,7 @@ function openTable(context: ProfileContext, table: FieldTable): ProfileSession {
               timeOf(),
               message,
             );
-        return withRejections(output, rejections);
+        return counts ? withRejections(output, rejections) : output;
       }),
     );
   });
@@ -143,16 +153,13 @@ class Sums {
       rejections,
     );
     if (power !== null) found.powerW = power;
-    const isSilent = Object.keys(found).length === 0 && rejections.length === 0;
-    if (isSilent && this.table.isStrict && !this.isWaiting(fields)) {
+    const generator = fields.find(({ generates }) => generates);
+    if (power !== null && generator) found.powerRegister = 'export';
+    if (this.table.isStrict && fields.every((field) => payload.isSilent(field, this.table))) {
       const names = fields.map(nameOf).join(', ');
       rejections.push({ reason: 'not_understood', detail: `none of ${names} in the payload` });
     }
     return { found, rejections };
-  }
-
-  private isWaiting(fields: readonly Field[]): boolean {
-    return fields.some(({ register }) => this.partsOf(register).length > 1);
   }
 
   private energy(
@@ -264,19 +271,23 @@ class Payload {
       return text === undefined ? { kind: 'missing' } : bareValue(text);
     }
     if (path === undefined) return bareValue(parseText(this.message.payload));
-    if (this.isEmpty()) return { kind: 'empty' };
     return valueAt(this.json(), path);
   }
 
   json(): unknown {
-    this.parsed ??= {
-      json: this.isEmpty() ? undefined : this.root(parsePayload(this.message.payload)),
-    };
+    this.parsed ??= { json: this.root(parsePayload(this.message.payload)) };
     return this.parsed.json;
   }
 
-  private isEmpty(): boolean {
-    return this.message.payload.length === 0 || /^\s*$/.test(parseText(this.message.payload));
+  isEmpty(): boolean {
+    const { payload } = this.message;
+    return payload.length === 0 || /^\s*$/.test(parseText(payload));
+  }
+
+  /** Whether it says nothing of the field, not even that there is no value. */
+  isSilent({ path, column }: Field, table: FieldTable): boolean {
+    const place = { path: path ?? table.pathOf?.(this.message.topic), column };
+    return this.value(place).kind === 'missing';
   }
 }
 

@@ -17,7 +17,7 @@ import { parseInstant } from '../../units/slot.js';
  */
 export const ocmf: Profile = {
   name: 'ocmf',
-  filters: (topic) => [topic],
+  filters: (topic) => [topic, `${topic}/+`],
   open(context) {
     const desk = new Desk(context);
     const { publicKey } = context.mapping;
@@ -26,6 +26,7 @@ export const ocmf: Profile = {
     const counters = new Map<string, number>();
     return session((message) => {
       if (message.payload.length === 0) return refused('device_gone', 'an empty payload');
+      if (message.retained) return refused('retained', 'replayed by the broker');
       if (!key) return refused('bad_signature', 'no publicKey in the mapping to check it with');
       const opened = openOcmf(message.payload, key);
       if (opened === null) {
@@ -36,7 +37,7 @@ export const ocmf: Profile = {
       if (last !== undefined && signed.counter < last) {
         return refused('replayed', `${signed.context}${signed.counter} came after ${last}`);
       }
-      if (!message.retained && counters.size < MOST_CONTEXTS) {
+      if (last !== undefined || counters.size < MOST_CONTEXTS) {
         counters.set(signed.context, signed.counter);
       }
       const outputs = values.map((value): ProfileOutput => {

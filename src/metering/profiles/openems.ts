@@ -1,11 +1,10 @@
-import { parseInstant } from '../../units/slot.js';
 import { parseText } from '../exact-json.js';
-import { ARRIVAL, session, unixMillis } from './desk.js';
+import { ARRIVAL, measuredAt, session } from './desk.js';
 import { endsLike, openFields } from './fields.js';
 import type { Field } from './fields.js';
-import { isDecimal } from './decimal.js';
-import { nothing, refused } from './session.js';
+import { nothing, Refusal } from './session.js';
 import type { Profile } from './session.js';
+import { bareValue } from './value.js';
 
 /**
  * OpenEMS Edge: `edge/<id>/channel/<component>/<channel>`, a bare value, retained. What changed is
@@ -19,20 +18,20 @@ export const openems: Profile = {
     let lastUpdateMillis: number | null = null;
     const fields = openFields(context, {
       fields: FIELDS,
-      timeOf: () => ARRIVAL,
+      timeOf({ receivedAtMillis }) {
+        const ageMillis = receivedAtMillis - (lastUpdateMillis ?? receivedAtMillis);
+        if (ageMillis <= STALE_MILLIS) return ARRIVAL;
+        const age = Math.round(ageMillis / 1_000);
+        throw new Refusal('stale', `the edge was last updated ${age} s ago`);
+      },
     });
     return session((message) => {
-      if (endsLike(message.topic, 'channel/lastUpdate')) {
-        const text = parseText(message.payload).trim().replaceAll('"', '');
-        // Milliseconds in the documentation, an instant in the code.
-        lastUpdateMillis = isDecimal(text) ? unixMillis(text, 0) : parseInstant(text);
-        return nothing();
-      }
-      const ageMillis = lastUpdateMillis === null ? 0 : message.receivedAtMillis - lastUpdateMillis;
-      if (ageMillis > STALE_MILLIS && !message.retained) {
-        return refused('stale', `the edge was last updated ${Math.round(ageMillis / 1_000)} s ago`);
-      }
-      return fields.take(message);
+      if (!endsLike(message.topic, 'channel/lastUpdate')) return fields.take(message);
+      const value = bareValue(parseText(message.payload));
+      // Milliseconds in the documentation, an instant in the code.
+      const at = measuredAt(value, value.kind === 'number' ? 'unix-ms' : 'rfc3339', 'lastUpdate');
+      if (at.kind === 'instant') lastUpdateMillis = at.millis;
+      return nothing();
     });
   },
 };

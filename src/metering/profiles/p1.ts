@@ -10,7 +10,7 @@ import { memberAt } from './value.js';
  */
 export const p1: Profile = {
   name: 'p1',
-  filters: (topic) => [topic],
+  filters: (topic) => [topic, `${topic}/raw`, `${topic}/RESULT`],
   open(context) {
     const telegrams = new Telegrams(context);
     return session((message) => {
@@ -33,6 +33,9 @@ export class Telegrams {
   private readonly desk: Desk;
   /** Lines from the header on; null before the first header. */
   private lines: string[] | null = null;
+  private bytes = 0;
+  /** Whether any piece of it was only replayed. */
+  private isRetained = false;
   private saidStray = false;
 
   constructor(private readonly context: ProfileContext) {
@@ -50,13 +53,17 @@ export class Telegrams {
     if (line.startsWith('/')) {
       const wasOpen = this.lines !== null;
       this.lines = [line];
+      this.bytes = line.length;
+      this.isRetained = message.retained;
       return wasOpen ? refused('incomplete', 'a telegram without its end') : nothing();
     }
     if (this.lines === null) return this.stray(line);
+    this.isRetained ||= message.retained;
     const end = /^!([0-9A-Fa-f]{0,4})\s*$/.exec(line);
     if (!end) {
       this.lines.push(line);
-      if (this.lines.length <= MOST_LINES && line.length <= LONGEST_LINE) return nothing();
+      this.bytes += line.length + 2;
+      if (this.lines.length <= MOST_LINES && this.bytes <= MOST_BYTES) return nothing();
       this.lines = null;
       return refused('too_large', `a telegram of more than ${MOST_LINES} lines`);
     }
@@ -68,7 +75,7 @@ export class Telegrams {
         timeZone: this.desk.timeZone,
         needsCrc: this.context.mapping.crc !== 'absent',
       });
-      return this.desk.readings(found, at, message);
+      return this.desk.readings(found, at, { ...message, retained: this.isRetained });
     } catch (error) {
       if (error instanceof Refusal) return refused(error.reason, error.message);
       throw error;
@@ -92,4 +99,4 @@ function textOf(payload: Buffer): string {
 }
 
 const MOST_LINES = 300;
-const LONGEST_LINE = 4_096;
+const MOST_BYTES = 16_384;

@@ -26,13 +26,14 @@ export interface NodeMessage {
 
 /**
  * `taken`: its metrics may be read. `ignored`: by the rules it says nothing. Anything else leads to a
- * request to be born again.
+ * request to be born again, unless it is too large.
  */
 export type NodeVerdict =
   | { kind: 'taken'; metrics: KnownMetric[] }
   | { kind: 'ignored' }
   | { kind: 'not_born'; detail: string }
-  | { kind: 'out_of_sequence'; detail: string };
+  | { kind: 'out_of_sequence'; detail: string }
+  | { kind: 'too_large'; detail: string };
 
 interface BornMetric {
   name: string;
@@ -93,18 +94,20 @@ export class SparkplugNode {
   }
 
   private birth(device: string, { metrics }: SparkplugMessage): NodeVerdict {
-    if (this.births.size >= MOST_DEVICES && !this.births.has(device)) {
-      return { kind: 'not_born', detail: `more than ${MOST_DEVICES} devices` };
+    const others = [...this.births].filter(([other]) => other !== device);
+    const born = others.reduce((sum, [, { size }]) => sum + size, metrics.length);
+    if (others.length >= MOST_DEVICES || born > MOST_METRICS) {
+      return { kind: 'too_large', detail: `more than ${MOST_DEVICES} devices or their metrics` };
     }
     const birth: Birth = new Map();
     const known: KnownMetric[] = [];
     for (const metric of metrics) {
       const { name, alias, unit } = metric;
       if (name === undefined) continue;
-      const born = { name, datatype: datatypeOf(metric), unit };
-      birth.set(`name ${name}`, born);
-      if (alias !== undefined) birth.set(`alias ${alias}`, born);
-      known.push(knownMetric(metric, born));
+      const bornMetric = { name, datatype: datatypeOf(metric), unit };
+      birth.set(`name ${name}`, bornMetric);
+      if (alias !== undefined) birth.set(`alias ${alias}`, bornMetric);
+      known.push(knownMetric(metric, bornMetric));
     }
     this.births.set(device, birth);
     return { kind: 'taken', metrics: known };
@@ -139,4 +142,5 @@ function bdSeqOf({ metrics }: SparkplugMessage): string | undefined {
   return value?.kind === 'number' ? value.text : undefined;
 }
 
-const MOST_DEVICES = 1_000;
+const MOST_DEVICES = 500;
+const MOST_METRICS = 10_000;

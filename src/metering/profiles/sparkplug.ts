@@ -20,20 +20,22 @@ export const sparkplug: Profile = {
   filters: (topic) => [`${topic}/#`],
   open(context) {
     const nodes = new Map<string, HostedNode>();
+    const devices = new Set<string>();
     return session((message) => {
       const address = TOPIC.exec(message.topic);
       if (!address) return nothing();
       if (message.retained) return refused('retained', 'Sparkplug messages are never retained');
-      const [, prefix, group, type, node, device = ''] = address as unknown as string[];
+      const [, prefix = '', group, type, node, device = ''] = address as unknown as string[];
       const key = `${prefix}${group}/${node}`;
       let hosted = nodes.get(key);
       if (!hosted) {
         if (nodes.size >= MOST_NODES) return refused('too_large', `more than ${MOST_NODES} nodes`);
-        hosted = new HostedNode(context, `${prefix}spBv1.0/${group}/NCMD/${node}`);
+        const commandTopic = `${prefix}spBv1.0/${group}/NCMD/${node}`;
+        hosted = new HostedNode(context, commandTopic, devices);
         nodes.set(key, hosted);
       }
       const body = openSparkplug(message.payload);
-      return hosted.take({ type: type as MessageType, device: device!, body }, message);
+      return hosted.take({ type: type as MessageType, device, body }, message);
     });
   },
 };
@@ -61,25 +63,35 @@ class HostedNode {
   private readonly node = new SparkplugNode();
   private readonly desk: Desk;
   private readonly sources: readonly Source[];
+  private readonly meter: string | undefined;
   private held: { message: NodeMessage; brought: ProfileMessage }[] = [];
   private waitingSinceMillis = 0;
   private askedAtMillis = -Infinity;
+  private last = { key: '', output: nothing() };
 
   constructor(
     context: ProfileContext,
     private readonly commandTopic: string,
+    /** With values of a meter, over all nodes. */
+    private readonly devices: Set<string>,
   ) {
     this.desk = new Desk(context);
     this.sources = sourcesOf(context.mapping);
+    this.meter = context.mapping.meter;
   }
 
   take(message: NodeMessage, brought: ProfileMessage): ProfileOutput {
     const { type, body } = message;
     if (type === 'NBIRTH') this.held = [];
     const next = this.node.nextSeq;
+    const key = JSON.stringify([type, message.device, body.seq, body.timestampMillis]);
+    // The same as the last one, come twice: it says the same twice.
+    if (key === this.last.key && !NOT_COUNTED.has(type)) return this.last.output;
     const isOutOfOrder = next !== null && !NOT_COUNTED.has(type) && body.seq !== next;
     if (isOutOfOrder) return this.hold(message, brought, next);
-    return merged([this.read(message, brought), ...this.release()]);
+    const output = this.read(message, brought);
+    this.last = { key, output };
+    return merged([output, ...this.release()]);
   }
 
   /** Sparkplug 3.0, section 5.3: the Reorder Timeout, measured by what arrives. */
@@ -114,6 +126,8 @@ class HostedNode {
         return this.readings(verdict.metrics, message, brought);
       case 'ignored':
         return nothing();
+      case 'too_large':
+        return refused('too_large', verdict.detail);
       case 'not_born':
       case 'out_of_sequence':
         return this.rebirth({ reason: verdict.kind, detail: verdict.detail }, brought);
@@ -137,10 +151,12 @@ class HostedNode {
     { device, body }: NodeMessage,
     brought: ProfileMessage,
   ): ProfileOutput {
+    if (this.meter !== undefined && device !== this.meter) return nothing();
     return merged(
       metrics.flatMap((metric) => {
         const source = this.sources.find(({ name }) => name === metric.name);
         if (!source) return [];
+        this.devices.add(device);
         const found = foundIn(metric, source);
         if ('reason' in found) return [{ readings: [], rejections: [found] }];
         const millis = metric.timestampMillis ?? body.timestampMillis;
@@ -149,6 +165,7 @@ class HostedNode {
           ...found,
           ...(device === '' ? {} : { meter: device }),
           ...(metric.isHistorical ? { note: 'historical' } : {}),
+          ...(this.devices.size > 1 ? OF_SEVERAL : {}),
         };
         return [this.desk.readings(more, at, brought)];
       }),
@@ -175,6 +192,12 @@ function foundIn(metric: KnownMetric, source: Source): Found | Rejection {
   return source.register === 'import' ? { importMicroWh: energy } : { exportMicroWh: energy };
 }
 
+/** Which of several is the enrolled meter only the mapping can say. */
+const OF_SEVERAL = {
+  quality: 'partial',
+  note: 'one of several devices: name it in the mapping',
+} as const;
+
 /** A mapping's path is the metric's name. */
 function sourcesOf({ sources }: Mapping): readonly Source[] {
   if (!sources) return NAMES;
@@ -192,4 +215,4 @@ const NOT_COUNTED: ReadonlySet<MessageType> = new Set(['NBIRTH', 'NDEATH']);
 const REORDER_MILLIS = 2_000;
 const ASK_MILLIS = 60_000;
 const MOST_HELD = 16;
-const MOST_NODES = 100;
+const MOST_NODES = 20;

@@ -36,13 +36,14 @@ export const victron: Profile = {
 const SERVICE = /(^|\/)(grid|pvinverter|battery)\/\d+\//;
 const path = ['value'];
 const deviceLevels = 2;
+const generates = true;
 
 const FIELDS: readonly Field[] = [
   energy('grid/+/Ac/Energy/Forward', 'import'),
   energy('grid/+/Ac/Energy/Reverse', 'export'),
   { topic: 'grid/+/Ac/Power', path, register: 'power', unit: 'W', deviceLevels },
   energy('pvinverter/+/Ac/Energy/Forward', 'export'),
-  { topic: 'pvinverter/+/Ac/Power', path, register: 'power', unit: 'W', deviceLevels },
+  { topic: 'pvinverter/+/Ac/Power', path, register: 'power', unit: 'W', deviceLevels, generates },
   energy('battery/+/History/ChargedEnergy', 'import'),
   energy('battery/+/History/DischargedEnergy', 'export'),
   { topic: 'battery/+/Dc/0/Power', path, register: 'power', unit: 'W', deviceLevels },
