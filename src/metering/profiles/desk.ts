@@ -54,14 +54,27 @@ export function session(take: (message: ProfileMessage) => ProfileOutput): Profi
         return refused('too_large', `more than ${MAX_PAYLOAD_BYTES} bytes`);
       }
       try {
-        return take(message);
+        const output = take(message);
+        const { readings, rejections } = output;
+        if (readings.length > MOST_READINGS) {
+          return refused('too_large', `${readings.length} readings in a message`);
+        }
+        return { ...output, rejections: rejections.slice(0, MOST_REJECTIONS) };
       } catch (error) {
-        if (error instanceof Refusal) return refused(error.reason, error.message);
-        return refused('malformed', error instanceof Error ? error.message : 'not readable');
+        if (error instanceof Refusal) {
+          return refused(error.reason, error.message.slice(0, LONGEST_DETAIL));
+        }
+        const detail = error instanceof Error ? error.message : 'not readable';
+        return refused('malformed', detail.slice(0, LONGEST_DETAIL));
       }
     },
   };
 }
+
+/** Of one message. */
+const MOST_READINGS = 1_000;
+const MOST_REJECTIONS = 20;
+const LONGEST_DETAIL = 300;
 
 /** One meter's, with the local clock it needs. */
 export class Desk {

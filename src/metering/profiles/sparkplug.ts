@@ -90,7 +90,7 @@ class HostedNode {
     const isOutOfOrder = next !== null && !NOT_COUNTED.has(type) && body.seq !== next;
     if (isOutOfOrder) return this.hold(message, brought, next);
     const output = this.read(message, brought);
-    this.last = { key, output };
+    if (output.rejections.length === 0) this.last = { key, output };
     return merged([output, ...this.release()]);
   }
 
