@@ -1,3 +1,4 @@
+import { describe, expect, it } from '@jest/globals';
 import { MAPPING } from '../../../src/metering/profiles/mapping.js';
 import { PROFILES } from '../../../src/metering/profiles/profile.js';
 import type {
@@ -48,4 +49,32 @@ export function told({ readings, rejections }: ProfileOutput): string[] {
     }),
     ...rejections.map(({ reason }) => reason),
   ];
+}
+
+export interface Scenario {
+  profile: ProfileName;
+  tells: string;
+  mapping?: object;
+  timeZone?: string;
+  /** Topic, payload, and what it is read as: readings as `instant register value`, then reasons. */
+  messages: [topic: string, payload: string, ...read: string[]][];
+}
+
+/** Reads each scenario's messages in one session; and once more as if a broker replayed them. */
+export function checkScenarios(scenarios: readonly Scenario[]): void {
+  describe.each(scenarios)('$profile: $tells', ({ profile, mapping, timeZone, messages }) => {
+    it('is read so', () => {
+      const { hear } = open(profile, mapping, timeZone);
+      const heard = messages.map(([topic, payload]) => [topic, payload, ...hear(topic, payload)]);
+      expect(heard).toEqual(messages);
+    });
+
+    it('holds nothing that the broker replays', () => {
+      const { session } = open(profile, mapping, timeZone);
+      for (const [topic, payload] of messages) {
+        const { readings } = session.take({ ...message(topic, payload), retained: true });
+        expect(readings).toEqual([]);
+      }
+    });
+  });
 }
