@@ -127,6 +127,7 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
       SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM contradicting) AS count`,
   },
   ofMeters('borders', 'register_border'),
+  ofMeters('suspectReadings', 'suspect_reading'),
   ofMeters('lateReadings', 'late_reading'),
   ofMeters('rejections', 'rejection'),
   ofHousehold('measurements', 'measurement'),

@@ -18,6 +18,7 @@ import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
+import { Plausibility0018 } from './migrations/0018-plausibility.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -40,4 +41,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Continuous0020,
   Wishes0022,
   CheapChecks0025,
+  Plausibility0018,
 ];

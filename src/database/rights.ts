@@ -57,6 +57,11 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   reading_payload: insertOnly('DELETE'),
   reading_contradiction: insertOnly('DELETE'),
   register_border: insertOnly('DELETE'),
+  suspect_reading: changing(
+    'what later readings show changes the verdict',
+    ['UPDATE (rule)', 'DELETE'],
+    ['DELETE'],
+  ),
   measurement: insertOnly('DELETE'),
   settlement: insertOnly('DELETE'),
   trade: insertOnly(),

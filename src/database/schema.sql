@@ -640,10 +640,13 @@ CREATE TABLE register_border (
   start_quality text,
   real_at timestamp with time zone,
   real_wh numeric(18,6),
+  anchor_at timestamp with time zone,
+  anchor_wh numeric(18,6),
   CONSTRAINT register_border_pkey PRIMARY KEY (microgrid_id, border_at, meter_id, register, revision),
   CONSTRAINT register_border_check CHECK (start_wh::bigint >= 0 AND start_wh::bigint <= value_wh::bigint),
   CONSTRAINT register_border_check1 CHECK ((start_wh IS NULL) = (start_quality IS NULL)),
   CONSTRAINT register_border_check2 CHECK ((real_at IS NULL) = (real_wh IS NULL)),
+  CONSTRAINT register_border_check3 CHECK ((anchor_at IS NULL) = (anchor_wh IS NULL)),
   CONSTRAINT register_border_quality_check CHECK (quality = ANY (ARRAY['measured'::text, 'interpolated'::text, 'estimated'::text])),
   CONSTRAINT register_border_register_check CHECK (register = ANY (ARRAY['import'::text, 'export'::text])),
   CONSTRAINT register_border_start_quality_check CHECK (start_quality = ANY (ARRAY['measured'::text, 'interpolated'::text, 'estimated'::text])),
@@ -780,6 +783,17 @@ CREATE TABLE storage_lot (
   CONSTRAINT storage_lot_pkey PRIMARY KEY (microgrid_id, household_id, charged_in, source),
   CONSTRAINT storage_lot_remaining_wh_check CHECK (remaining_wh::bigint > 0),
   CONSTRAINT storage_lot_source_check CHECK (source = ANY (ARRAY['own'::text, 'neighbor'::text, 'grid'::text]))
+);
+
+CREATE TABLE suspect_reading (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  read_at timestamp with time zone NOT NULL,
+  rule text NOT NULL,
+  CONSTRAINT suspect_reading_pkey PRIMARY KEY (microgrid_id, meter_id, register, read_at),
+  CONSTRAINT suspect_reading_register_check CHECK (register = ANY (ARRAY['import'::text, 'export'::text])),
+  CONSTRAINT suspect_reading_rule_check CHECK (rule = ANY (ARRAY['falling_register'::text, 'beyond_connection'::text, 'outlier'::text]))
 );
 
 CREATE TABLE tariff (
@@ -1382,6 +1396,10 @@ GRANT INSERT, SELECT, UPDATE ON standing_order TO neighborwatt_service;
 GRANT DELETE, SELECT ON storage_lot TO neighborwatt_eraser;
 
 GRANT DELETE, INSERT, SELECT ON storage_lot TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON suspect_reading TO neighborwatt_eraser;
+
+GRANT DELETE, INSERT, SELECT, UPDATE (rule) ON suspect_reading TO neighborwatt_service;
 
 GRANT SELECT ON tariff TO neighborwatt_eraser;
 

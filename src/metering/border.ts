@@ -9,13 +9,16 @@ import { divideFloor } from '../units/integer.js';
 
 export type BorderQuality = 'measured' | 'interpolated' | 'estimated';
 
-/** A register value really read. */
+/** A register value really read. `plausibility.ts` says which ones count. */
 export interface RegisterReading {
   atMillis: number;
+  /** Goes on through exchanges of the meter and rollovers of its register. */
   microWh: bigint;
+  /** What they added: the meter itself shows so much less. */
+  offsetMicroWh?: bigint;
 }
 
-/** The real readings on either side of a border; `before` may lie exactly on it. */
+/** The readings that count on either side of a border; `before` may lie exactly on it. */
 export interface Surroundings {
   before: RegisterReading | null;
   after: RegisterReading | null;
@@ -89,26 +92,10 @@ export function estimateEnergy(yesterday: PastSlot | null, previous: PastSlot | 
   return Math.max(model.endWh - model.startWh, 0);
 }
 
-/**
- * The readings that count, in time: a reading lower than one before it is suspect and passed over,
- * for a register never falls. It is not taken for a reset: only an enrolled exchange of the meter is.
- * Keeps one of two readings at the same instant: the first given.
- */
-export function realReadings(readings: readonly RegisterReading[]): RegisterReading[] {
-  const real: RegisterReading[] = [];
-  for (const reading of readings.toSorted((a, b) => a.atMillis - b.atMillis)) {
-    const last = real.at(-1);
-    if (last && (reading.microWh < last.microWh || reading.atMillis === last.atMillis)) continue;
-    real.push(reading);
-  }
-  return real;
-}
-
-/** The real readings on either side of a border, from any readings in any order. */
-export function surroundings(atMillis: number, readings: readonly RegisterReading[]): Surroundings {
-  const real = realReadings(readings);
+/** The readings on either side of a border, of those that count. */
+export function surroundings(atMillis: number, good: readonly RegisterReading[]): Surroundings {
   return {
-    before: real.findLast((reading) => reading.atMillis <= atMillis) ?? null,
-    after: real.find((reading) => reading.atMillis > atMillis) ?? null,
+    before: good.findLast((reading) => reading.atMillis <= atMillis) ?? null,
+    after: good.find((reading) => reading.atMillis > atMillis) ?? null,
   };
 }

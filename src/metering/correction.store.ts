@@ -20,8 +20,8 @@ export async function readMarks(sql: Sql, microgridId: string, limit: number): P
 
 /**
  * Closed slots whose borders these marks may have moved, of meters active in them: everything
- * between the eighth reading before and the eighth after, and back to the last real one as settled,
- * so that suspect ones among them do not hide the real neighbor.
+ * between the sixteenth reading before and the sixteenth after, and back to the last real one as
+ * settled: a late reading may bring those around it into another light.
  */
 export async function slotsAround(
   sql: Sql,
@@ -90,7 +90,7 @@ WITH grid AS (
       SELECT r.read_at FROM reading r
       WHERE r.microgrid_id = $1 AND r.meter_id = m.meter_id AND r.register = m.register
         AND r.read_at < m.read_at
-      ORDER BY r.read_at DESC LIMIT 8
+      ORDER BY r.read_at DESC LIMIT 16
     ) near
   ) earlier
   CROSS JOIN LATERAL (
@@ -98,7 +98,7 @@ WITH grid AS (
       SELECT r.read_at FROM reading r
       WHERE r.microgrid_id = $1 AND r.meter_id = m.meter_id AND r.register = m.register
         AND r.read_at > m.read_at
-      ORDER BY r.read_at LIMIT 8
+      ORDER BY r.read_at LIMIT 16
     ) near
   ) later
   CROSS JOIN LATERAL (

@@ -7,6 +7,8 @@ import { estimateEnergy } from './border.js';
 import * as borders from './border.store.js';
 import type { RegisterSlot } from './border.store.js';
 import * as corrections from './correction.store.js';
+import { keepSuspects, readEvidence } from './evidence.store.js';
+import type { JudgedSlot } from './evidence.store.js';
 import { IntakeService } from './intake.service.js';
 import type { IntakeCounters } from './intake.service.js';
 import * as measurements from './measurement.store.js';
@@ -50,7 +52,7 @@ export class MeteringService {
 
   /**
    * Every register of these meters over one slot, as readings give it now. Call it in the
-   * transaction that settles the slot: it also keeps falling readings as rejections, and marks
+   * transaction that settles the slot: it also keeps which readings are suspect, and marks
    * earlier slots that were settled with another border.
    */
   async bordersFor(
@@ -69,22 +71,22 @@ export class MeteringService {
       slotStart,
       slotEnd,
     }));
-    const evidence = await borders.readEvidence(sql, microgridId, asked);
+    const evidence = await readEvidence(sql, microgridId, asked);
     const found = await this.derive(sql, microgridId, evidence);
     const moved = evidence.filter((each, index) => startMoved(each, found[index]!));
     const places = moved.map(({ meterId, register }) => ({ meterId, register, at: slotStart }));
     await corrections.mark(sql, microgridId, places);
-    const fallen = evidence.filter(({ falling }) => falling > 0);
-    const fallenCount = await borders.rejectFalling(sql, microgridId, fallen);
-    this.incoming.count('falling_register', fallenCount);
+    await this.keepSuspects(sql, microgridId, evidence);
     const slots = registers.map((register, index) => {
       const lastReal = lastRealOf(evidence[index]!);
+      const { anchor } = evidence[index]!;
       return {
         ...register,
         slotStart,
         slotEnd,
         ...found[index]!,
         lastReal: lastReal && writtenReading(lastReal),
+        anchor: anchor && writtenReading(anchor),
       };
     });
     return nameSigned(sql, microgridId, slots);
@@ -191,11 +193,21 @@ export class MeteringService {
     microgridId: string,
     around: readonly RegisterSlot[],
   ): Promise<RegisterSlot[]> {
-    const evidence = await borders.readEvidence(sql, microgridId, around);
+    const evidence = await readEvidence(sql, microgridId, around);
+    await this.keepSuspects(sql, microgridId, evidence);
     // An estimate is never a reason to settle again, so none is made here.
     const now = evidence.map((each) => slotBorders(each, 0));
     const settled = await borders.readSettled(sql, microgridId, around);
     return around.filter((_, index) => isOutdated(settled[index]!, now[index]!));
+  }
+
+  private async keepSuspects(
+    sql: Sql,
+    microgridId: string,
+    judged: readonly JudgedSlot[],
+  ): Promise<void> {
+    const found = await keepSuspects(sql, microgridId, judged);
+    for (const [rule, count] of Object.entries(found)) this.incoming.count(rule, count);
   }
 
   private async derive(

@@ -4,6 +4,7 @@ import type { MeterRole } from '../parties/microgrid.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import { formatRegisterWh, parseRegisterWh, registerOfNumber } from '../units/energy.js';
 import { readInstant } from '../units/slot.js';
+import type { SuspectRule } from './plausibility.js';
 import type { Instant } from '../units/slot.js';
 import { parseExactJson } from './exact-json.js';
 
@@ -15,8 +16,8 @@ import { parseExactJson } from './exact-json.js';
 export type Register = 'import' | 'export';
 
 /**
- * Why a reading does not count. `contradicts` and `falling_register` are kept, but not used. Those
- * from `not_understood` on are said by profiles.
+ * Why a reading does not count. `contradicts` and those of `SuspectRule` are kept, but not used.
+ * Those from `not_understood` on are said by profiles.
  */
 export type RejectionReason =
   | 'retained'
@@ -35,7 +36,7 @@ export type RejectionReason =
   | 'register_missing'
   | 'replayed'
   | 'contradicts'
-  | 'falling_register'
+  | SuspectRule
   | 'not_understood'
   | 'no_value'
   | 'device_gone'

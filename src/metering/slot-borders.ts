@@ -12,7 +12,7 @@ import type { Register } from './reading.js';
  * readings say now; where they do not say, it is the end that the slot before was settled with.
  */
 
-/** What is known of one register around one slot; all readings are real ones, see `border.ts`. */
+/** What is known of one register around one slot; all readings count, see `plausibility.ts`. */
 export interface Evidence {
   meterId: string;
   register: Register;
@@ -27,6 +27,8 @@ export interface Evidence {
   lastInside: RegisterReading | null;
   /** The first one after the end. */
   afterEnd: RegisterReading | null;
+  /** The last one up to the end that no later reading can bring into doubt. */
+  anchor: RegisterReading | null;
 }
 
 /** A meter's slot with its place in time, as it is kept for the slot after it. */
@@ -34,7 +36,14 @@ export interface MeteredSlot extends MeterSlot {
   slotStart: Instant;
   slotEnd: Instant;
   /** The highest register value really read up to the slot's end. */
-  lastReal: { readAt: Instant; valueWh: string } | null;
+  lastReal: WrittenReading | null;
+  /** From where readings are judged for the slot after it. */
+  anchor: WrittenReading | null;
+}
+
+export interface WrittenReading {
+  readAt: Instant;
+  valueWh: string;
 }
 
 /** Borders of a slot without the meter they belong to. */
@@ -62,16 +71,17 @@ export function lastRealOf({ lastInside, beforeStart }: Evidence): RegisterReadi
 }
 
 /** A reading as it is stored. */
-export function writtenReading(reading: RegisterReading): { readAt: Instant; valueWh: string } {
+export function writtenReading(reading: RegisterReading): WrittenReading {
   return { readAt: formatInstant(reading.atMillis), valueWh: formatRegisterWh(reading.microWh) };
 }
 
 /**
  * Whether a slot was settled with other borders than readings give now. An estimate is no reason:
- * only a start that moved, or an end that readings have come to enclose.
+ * only a start that moved, or turned out not to be known, or an end that readings have come to
+ * enclose.
  */
 export function isOutdated(settled: SlotBorders, now: SlotBorders): boolean {
-  if (!now.start) return false;
+  if (!now.start && !now.end) return false;
   if (differ(settled.start, now.start)) return true;
   return now.end !== null && now.end.quality !== 'estimated' && differ(settled.end, now.end);
 }
@@ -105,8 +115,8 @@ function borderOf({ meterId, register }: Evidence, border: BorderValue): Border 
     valueWh: border.valueWh,
     quality: border.quality,
     readAts: border.readings.map(({ atMillis }) => formatInstant(atMillis)),
-    readingHashes: border.readings.map(({ atMillis, microWh }) =>
-      readingHash(meterId, formatInstant(atMillis), register, microWh),
+    readingHashes: border.readings.map(({ atMillis, microWh, offsetMicroWh = 0n }) =>
+      readingHash(meterId, formatInstant(atMillis), register, microWh - offsetMicroWh),
     ),
   };
 }

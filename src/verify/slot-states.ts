@@ -95,6 +95,16 @@ export class SlotStates {
     if (state.status !== 'closed') state.status = 'quarantined';
   }
 
+  /** The end of the last slot that was closed. */
+  get closedThrough(): Instant | null {
+    const closed = [...this.states.values()].filter(({ status }) => status === 'closed');
+    return closed.reduce<Instant | null>(
+      (last, { slotEnd }) =>
+        last === null || parseInstant(slotEnd) > parseInstant(last) ? slotEnd : last,
+      null,
+    );
+  }
+
   get closedCount(): number {
     return [...this.states.values()].filter(({ status }) => status === 'closed').length;
   }

@@ -41,10 +41,12 @@ export const MARKET_ORDER = {
   uncovered: {},
 } as const satisfies CoveredTable;
 
+const JUDGED_FROM = 'where judging goes on; which readings count is judged again from the first on';
+
 export const REGISTER_BORDER = {
   table: 'register_border',
   key: ['border_at', 'meter_id', 'register', 'revision'],
-  uncovered: {},
+  uncovered: { anchor_at: JUDGED_FROM, anchor_wh: JUDGED_FROM },
 } as const satisfies CoveredTable;
 
 /** Tables compared whole, once the journal has been read. */
@@ -130,6 +132,7 @@ const TABLES_WITH_RULES: readonly CoveredTable[] = [
     key: ['payload_hash'],
     uncovered: { received_at: 'when it arrived, by the clock of the machine' },
   },
+  { table: 'suspect_reading', key: ['meter_id', 'register', 'read_at'], uncovered: {} },
   {
     table: 'reading_contradiction',
     key: ['meter_id', 'register', 'read_at', 'value_wh'],

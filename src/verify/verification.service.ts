@@ -2,6 +2,7 @@ import type { Sql } from '../database/database.service.js';
 import type { RecordBody, StoredTransfer } from '../ledger/record.js';
 import { orderId } from '../market/order.js';
 import { isMadeAtClose } from '../settlement/close-slot.js';
+import type { Register } from '../metering/reading.js';
 import type { Period } from '../rewards/awards.js';
 import { groupBy } from '../units/group-by.js';
 import { BorderCheck } from './border-check.store.js';
@@ -16,6 +17,7 @@ import { RecordOpener, type OpenedRecord, type StoredRow } from './opened-record
 import type { MetersTold } from './payload.js';
 import { checkPayloads } from './payload-check.store.js';
 import { BrokenRecord } from './slots.js';
+import { checkSuspects } from './suspects.store.js';
 import { exactInstant, TableRows, UnreadableTable, type RowStream } from './table-rows.store.js';
 import { COVERED_TABLES, MARKET_ORDER, TABLES_AT_END, TABLES_BY_SEQUENCE } from './tables.js';
 import * as store from './verify.store.js';
@@ -107,6 +109,12 @@ export class Verification {
           this.end === 'last record' ? history.members : NOBODY_KNOWN,
           findings,
         );
+      }
+      const through = history.slots.states.closedThrough;
+      if (!findings.full && this.end === 'last record' && through !== null) {
+        const limitOf = (meter: string, register: Register) =>
+          history.members.connectionOf(meter, register);
+        await checkSuspects(tables, limitOf, through, findings);
       }
       if (!findings.full) await checkPublications(microgridId, tables, findings, keys);
       report.records = this.sequence;

@@ -1,3 +1,5 @@
+import type { Instant } from '../units/slot.js';
+
 /** SQL of verify: it reads only. Instants come as text, so that nothing of them is lost. */
 
 /** Heads from outside, and bodies and entries beside them; a head without a body was erased. */
@@ -125,7 +127,8 @@ export const OTHERWISE_KEPT = `
     WITH ORDINALITY AS asked (meter_id, register, read_at, value_wh, payload_hash, place)
   CROSS JOIN LATERAL (
     SELECT bool_or(reason = 'contradicts') AS contradicts,
-      bool_or(reason NOT IN ('contradicts', 'falling_register')) AS whole
+      bool_or(reason NOT IN ('contradicts', 'falling_register', 'beyond_connection', 'outlier'))
+        AS whole
     FROM refused
     WHERE refused.payload_hash = asked.payload_hash
       AND refused.meter_id = coalesce(asked.meter_id, refused.meter_id)
@@ -146,6 +149,30 @@ export const IDLE_CONTRADICTIONS = `
       WHERE rejection.microgrid_id = one.microgrid_id AND rejection.meter_id = one.meter_id
         AND rejection.reason = 'contradicts' AND rejection.payload_hash = one.payload_hash))
   ORDER BY meter_id, register, read_at LIMIT 20`;
+
+/** The readings up to an instant, register by register in time, with the rule that suspects break. */
+export function judgedReadings(through: Instant): string {
+  return `
+    SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh", rule
+    FROM reading LEFT JOIN suspect_reading USING (microgrid_id, meter_id, register, read_at)
+    WHERE microgrid_id = $1 AND read_at <= '${through}'
+    ORDER BY meter_id, register, read_at`;
+}
+
+/** Suspects that are no readings. */
+export const IDLE_SUSPECTS = `
+  SELECT meter_id AS meter, register, read_at::text AS "readAt" FROM suspect_reading
+  WHERE microgrid_id = $1 AND NOT EXISTS (
+    SELECT FROM reading
+    WHERE reading.microgrid_id = suspect_reading.microgrid_id
+      AND reading.meter_id = suspect_reading.meter_id
+      AND reading.register = suspect_reading.register
+      AND reading.read_at = suspect_reading.read_at)
+  ORDER BY meter_id, register, read_at LIMIT 20`;
+
+/** Registers in which something late has not been looked at. */
+export const WAITING_REGISTERS = `
+  SELECT DISTINCT meter_id AS meter, register FROM late_reading WHERE microgrid_id = $1`;
 
 /** What households had claimed from neighbors in [$2, $3), as it stood before record $4. */
 export const CLAIMED_BEFORE = `

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { registerAt, surroundings } from '../../src/metering/border.js';
+import { DEFAULT_CONNECTION_W, judge } from '../../src/metering/plausibility.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
 import { measureAll } from '../../src/metering/measurement.js';
@@ -256,10 +257,13 @@ it('ends with the same borders whenever readings came: random mornings', async (
         if (starts[closed]) await settle(street, starts[closed]!);
       }
       await correct();
-      const known = readings.map((reading) => ({
-        atMillis: parseInstant(timeOf(reading.minute)),
-        microWh: BigInt(levelOf(reading)) * 1_000_000n,
-      }));
+      const known = readings
+        .map((reading) => ({
+          atMillis: parseInstant(timeOf(reading.minute)),
+          microWh: BigInt(levelOf(reading)) * 1_000_000n,
+        }))
+        .sort((a, b) => a.atMillis - b.atMillis);
+      const { good } = judge(known, null, DEFAULT_CONNECTION_W);
       const rows = await fresh.database.query<{
         border_at: string;
         value_wh: number;
@@ -272,7 +276,7 @@ it('ends with the same borders whenever readings came: random mornings', async (
       expect(rows).toHaveLength(starts.length);
       rows.forEach((row, index) => {
         const millis = parseInstant(row.border_at);
-        const given = registerAt(millis, surroundings(millis, known));
+        const given = registerAt(millis, surroundings(millis, good));
         if (given) expect(row).toMatchObject({ value_wh: given.valueWh, quality: given.quality });
         else expect(row.quality).toBe('estimated');
         const before = rows[index - 1];

@@ -69,6 +69,9 @@ const SLOTS: Slot[] = [
       meters.flow('fred-grid', 5);
       await meters.read('fred-grid', at('08:30'), 40);
       await meters.publish('fred-grid', '{"readAt":"2026-06-01T08:31:00Z","importWh":-1}');
+      // What no register can have shown, and one that fell: neither counts.
+      await meters.publish('fred-grid', '{"readAt":"2026-06-01T08:33:00Z","importWh":987654}');
+      await meters.publish('fred-grid', '{"readAt":"2026-06-01T08:37:00Z","importWh":0}');
     },
   },
   {
