@@ -16,6 +16,18 @@ export type SettledLine = Omit<Settlement, 'currency'> & {
   readonly firmTrades: number;
 };
 
+/** What a correction of the slot changed for the household, and whose late readings were why. */
+export interface CorrectionLine {
+  readonly revision: number;
+  /** When it was posted, in market time. */
+  readonly at: Instant;
+  readonly reason: 'own-late-reading' | 'late-reading-of-neighbor';
+  /** Aliases of the neighbors whose readings came late. */
+  readonly neighbors: readonly string[];
+  /** What it moved on the bill: earned where positive. */
+  readonly changedMicro: number;
+}
+
 /** Why a slot cost what it cost, compared with the tariff. */
 export type Comparison = 'better' | 'same' | 'rounding' | 'firm-order';
 
@@ -41,10 +53,16 @@ export interface BillLine {
   /** One micro-unit a trade and one for the utility: what rounding may cost at most. */
   readonly roundingMicro: number;
   readonly comparison: Comparison;
+  /** Oldest first; included in the sums above. */
+  readonly corrections: readonly CorrectionLine[];
 }
 
 /** @throws Error when the slot cost more than the tariff and no firm trade explains it */
-export function billLine(settled: SettledLine, tariff: Tariff): BillLine {
+export function billLine(
+  settled: SettledLine,
+  tariff: Tariff,
+  corrections: readonly CorrectionLine[] = [],
+): BillLine {
   const savedMicro = settled.netMicro - settled.tariffMicro;
   const roundingMicro = settled.trades + 1;
   return {
@@ -68,6 +86,7 @@ export function billLine(settled: SettledLine, tariff: Tariff): BillLine {
     savedMicro,
     roundingMicro,
     comparison: comparisonOf(settled, savedMicro, roundingMicro),
+    corrections,
   };
 }
 
@@ -96,5 +115,13 @@ export function billRow(line: BillLine): Record<string, string | number> {
     tariffNetMicro: line.atTariff.netMicro,
     savedMicro: line.savedMicro,
     comparison: line.comparison,
+    correctedMicro: line.corrections.reduce((sum, { changedMicro }) => sum + changedMicro, 0),
+    correctedFor: [
+      ...new Set(
+        line.corrections.flatMap(({ reason, neighbors }) =>
+          reason === 'own-late-reading' ? ['own', ...neighbors] : neighbors,
+        ),
+      ),
+    ].join(', '),
   };
 }

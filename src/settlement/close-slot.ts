@@ -73,6 +73,8 @@ export interface SlotInput {
   households: readonly SlotHousehold[];
   /** Trades made at gate closure, in their order; ignored under `metered`, which makes its own. */
   trades: readonly Trade[];
+  /** 0 or absent as the slot is closed; a correction's trades have names of their own. */
+  revision?: number;
 }
 
 /** What a household is told of its slot; the fields of `contracts.md` and the sums behind them. */
@@ -196,14 +198,18 @@ export function atMarket(
   }));
 }
 
-function makeMarket({ terms, households }: SlotInput, claims: Map<string, HouseholdClaims>) {
+function makeMarket(
+  { terms, households, revision }: SlotInput,
+  claims: Map<string, HouseholdClaims>,
+) {
   const { tariff, rules, sharing } = terms;
   const metered = atMarket(households, claims);
   const cleared =
     sharing === null
       ? meteredMarket({ households: metered, tariff, rules })
       : meteredSharing({ households: metered, tariff, pricing: rules.pricing, sharing });
-  return { ...cleared, trades: numberTrades(terms.microgridId, terms.slot, cleared.trades) };
+  const { microgridId, slot } = terms;
+  return { ...cleared, trades: numberTrades(microgridId, slot, cleared.trades, revision) };
 }
 
 /**

@@ -4,7 +4,7 @@ import type { MeterSlot } from '../metering/measurement.js';
 import type { Json, JsonObject } from '../units/canonical-json.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
-import { sumWh, type Lot } from './claims.js';
+import { LOT_SOURCES, sumWh, type Lot } from './claims.js';
 import type { SettledHousehold, SettledSlot, Settlement } from './close-slot.js';
 import {
   householdFacts,
@@ -59,11 +59,11 @@ export function correctSlot(correction: {
     ...slot.households.flatMap((household) => householdTransfers(slot.terms, household)),
     ...slot.trades.flatMap((trade) => [...tradeTokens(trade), ...tradeMoney(slot.terms, trade)]),
   ]);
-  const changed = slot.households.filter((household) => {
-    const id = household.input.householdId;
-    const facts = householdFacts(slot.terms, household, registers.get(id) ?? []);
-    return !isSame(facts, before.get(id)?.facts);
-  });
+  const factsOf = (household: SettledHousehold) =>
+    householdFacts(slot.terms, household, registers.get(household.input.householdId) ?? []);
+  const changed = slot.households.filter(
+    (household) => !isSame(factsOf(household), before.get(household.input.householdId)?.facts),
+  );
   const batteries: Correction['batteries'] = [];
   const drafts = changed.map((household): RecordDraft => {
     const id = household.input.householdId;
@@ -83,7 +83,7 @@ export function correctSlot(correction: {
       keyHolder: id,
       households: [id],
       facts: {
-        ...householdFacts(slot.terms, household, registers.get(id) ?? []),
+        ...factsOf(household),
         revision,
         before: earlier?.settlement ?? null,
         after: household.settlement,
@@ -100,6 +100,10 @@ export function correctSlot(correction: {
     facts: {
       slot: slot.terms.slot,
       revision,
+      // Whose registers changed: the others' money moves through trades with them alone.
+      late: changed
+        .filter((household) => isLate(factsOf(household), before))
+        .map(({ input }) => input.householdId),
       tradedWh: slot.tradedWh,
       trades: slot.trades.map((trade) => tradeFacts(slot.terms, trade)),
     },
@@ -181,8 +185,8 @@ function unproven(household: string, energyWh: number): TransferDraft {
 
 /**
  * Applies to today's lots what the correction changed at the slot's end. Energy that is missing from
- * a lot because it has been discharged since comes out of the other lots, newest first; what even
- * they do not hold was discharged without proof.
+ * a lot because it has been discharged since comes out of the other lots, oldest first, as it would
+ * have been discharged; what even they do not hold was discharged without proof.
  */
 function lotsAfterCorrection(
   now: readonly Lot[],
@@ -201,15 +205,25 @@ function lotsAfterCorrection(
   add(now, 1);
   add(settledNow, 1);
   add(settledThen, -1);
-  const lots = [...energy.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  const rank = ({ source }: Lot) => LOT_SOURCES.indexOf(source);
+  const lots = [...energy.values()].sort((a, b) =>
+    a.chargedIn === b.chargedIn ? rank(a) - rank(b) : a.chargedIn < b.chargedIn ? -1 : 1,
+  );
   let missingWh = -sumWh(lots.filter(({ energyWh }) => energyWh < 0));
   const held = lots.filter(({ energyWh }) => energyWh > 0);
-  for (const lot of [...held].reverse()) {
+  for (const lot of held) {
     const takenWh = Math.min(lot.energyWh, missingWh);
     lot.energyWh -= takenWh;
     missingWh -= takenWh;
   }
   return { held: held.filter(({ energyWh }) => energyWh > 0), unprovenWh: missingWh };
+}
+
+function isLate(facts: JsonObject, before: ReadonlyMap<string, SettledBefore>): boolean {
+  const earlier = before.get(String(facts['household']))?.facts;
+  const metered = (from: JsonObject | undefined) =>
+    canonicalJson({ registers: from?.['registers'] ?? null, energy: from?.['energy'] ?? null });
+  return metered(facts) !== metered(earlier);
 }
 
 /** Whether the facts agree in everything that a settlement rests on. */

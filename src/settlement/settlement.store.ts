@@ -211,6 +211,41 @@ export const TRADES_OF_HOUSEHOLD = `
   WHERE microgrid_id = $1 AND slot_start = $2 AND revision = 0 AND $3 IN (buyer_id, seller_id)
   ORDER BY sequence`;
 
+/**
+ * What corrections changed for a household in these slots: by how much, and whose readings were
+ * late, as the last record of each correction says.
+ */
+export const CORRECTIONS_IN_SLOTS = `
+  SELECT corrected.slot_start AS slot, corrected.revision, head.at,
+    corrected.net_micro - coalesce(earlier.net_micro, 0) AS "changedMicro",
+    late.households @> to_jsonb($2::text) AS own,
+    coalesce((
+      SELECT array_agg(neighbor.alias ORDER BY neighbor.alias)
+      FROM household neighbor
+      WHERE neighbor.microgrid_id = $1 AND neighbor.household_id <> $2
+        AND late.households @> to_jsonb(neighbor.household_id::text)), '{}') AS neighbors
+  FROM settlement corrected
+  JOIN slot ON slot.microgrid_id = corrected.microgrid_id
+    AND slot.slot_start = corrected.slot_start
+  JOIN record_head head ON head.microgrid_id = corrected.microgrid_id
+    AND head.sequence = corrected.sequence
+  JOIN record_body closing ON closing.microgrid_id = corrected.microgrid_id
+    AND closing.sequence = slot.correction_sequences[corrected.revision]
+  CROSS JOIN LATERAL (
+    SELECT coalesce(convert_from(closing.bytes, 'UTF8')::jsonb #> '{facts,late}', '[]') AS households
+  ) late
+  LEFT JOIN LATERAL (
+    SELECT before.net_micro FROM settlement before
+    WHERE before.microgrid_id = corrected.microgrid_id
+      AND before.slot_start = corrected.slot_start
+      AND before.household_id = corrected.household_id
+      AND before.revision < corrected.revision
+    ORDER BY before.revision DESC LIMIT 1
+  ) earlier ON true
+  WHERE corrected.microgrid_id = $1 AND corrected.household_id = $2 AND corrected.revision > 0
+    AND corrected.slot_start = ANY ($3::timestamptz[])
+  ORDER BY corrected.slot_start, corrected.revision`;
+
 /** With whom a household traded in these slots, by alias. */
 export const NEIGHBORS_IN_SLOTS = `
   SELECT traded.slot_start AS slot, neighbor.alias,

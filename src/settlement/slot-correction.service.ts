@@ -84,6 +84,7 @@ export class SlotCorrectionService {
           settledHousehold(before.get(energy.householdId)!.facts as HouseholdFacts, energy),
         ),
         trades: isMadeAtClose(terms) ? [] : await this.market.tradesOf(sql, microgridId, slotStart),
+        revision,
       });
       const { drafts, changed, batteries } = correctSlot({
         slot,

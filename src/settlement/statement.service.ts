@@ -8,7 +8,7 @@ import type { Household, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { tariffIn } from '../parties/tariff.js';
 import { parseInstant, type Instant } from '../units/slot.js';
-import { billLine, type BillLine, type SettledLine } from './bill-line.js';
+import { billLine, type BillLine, type CorrectionLine, type SettledLine } from './bill-line.js';
 import { SettlementService } from './settlement.service.js';
 import * as store from './settlement.store.js';
 import { monthAt, monthOf, type Month } from './statement.js';
@@ -66,7 +66,31 @@ export class StatementService {
       settled[0]!.slot,
       last.slot,
     );
-    return settled.map((line) => billLine(line, tariffIn(tariffs, timeZone, line.slot)));
+    const corrections = await this.corrections(
+      microgridId,
+      household.householdId,
+      settled.map(({ slot }) => slot),
+    );
+    return settled.map((line) =>
+      billLine(line, tariffIn(tariffs, timeZone, line.slot), corrections.get(line.slot)),
+    );
+  }
+
+  /** What corrections changed for a household, by slot. */
+  private async corrections(
+    microgridId: string,
+    householdId: string,
+    slots: readonly Instant[],
+  ): Promise<Map<Instant, CorrectionLine[]>> {
+    const rows = await this.database.query<
+      Omit<CorrectionLine, 'reason'> & { slot: Instant; own: boolean }
+    >(store.CORRECTIONS_IN_SLOTS, [microgridId, householdId, slots]);
+    const bySlot = new Map<Instant, CorrectionLine[]>();
+    for (const { slot, own, ...line } of rows) {
+      const reason = own ? 'own-late-reading' : 'late-reading-of-neighbor';
+      bySlot.set(slot, [...(bySlot.get(slot) ?? []), { ...line, reason }]);
+    }
+    return bySlot;
   }
 
   private async shownMonth(

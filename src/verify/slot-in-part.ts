@@ -112,9 +112,20 @@ export function correctionBeside(
     ...records.filter((one) => one.erased).flatMap(({ body }) => body.transfers),
   ];
   const supply = supplyChange(transfers, supplyBefore);
-  known.push({ ...closing, facts: { ...closing.facts, supply } });
+  const late = lateWith(closing.facts['late'], records.at(-1)!.body.facts['late'], erased);
+  known.push({ ...closing, facts: { ...closing.facts, late, supply } });
   const beside = records.map((one) => (one.erased ? null : (known.shift() ?? null)));
   return [...beside, ...known];
+}
+
+/** The households that were late; of those erased only the record knows. */
+function lateWith(known: unknown, recorded: unknown, erased: readonly string[]): string[] {
+  const ids = (list: unknown) => (Array.isArray(list) ? list.map(String) : []);
+  const isErased = (id: string) => erased.includes(id);
+  return [
+    ...ids(known).filter((id) => !isErased(id)),
+    ...ids(recorded).filter((id) => isErased(id)),
+  ].sort();
 }
 
 /** The trades that the records of a close tell one by one, or the last record of a correction all. */
@@ -125,7 +136,7 @@ export function recordedTrades(bodies: readonly RecordBody[]): RecordedTrade[] {
   });
 }
 
-function tradesMade({ terms }: SlotInput, recorded: readonly RecordedTrade[]): Trade[] {
+function tradesMade({ terms, revision }: SlotInput, recorded: readonly RecordedTrade[]): Trade[] {
   const made = recorded.map(({ bid, ask, ...trade }) => ({
     buyer: trade.buyer,
     seller: trade.seller,
@@ -138,7 +149,7 @@ function tradesMade({ terms }: SlotInput, recorded: readonly RecordedTrade[]): T
     firm: trade.firm,
     ...(trade.wish === undefined ? {} : { wish: trade.wish }),
   }));
-  return numberTrades(terms.microgridId, terms.slot, made);
+  return numberTrades(terms.microgridId, terms.slot, made, revision);
 }
 
 /** Exactly the energy that its neighbors claimed from it, or it from them, of the same origins. */

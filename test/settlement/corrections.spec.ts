@@ -1,7 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { openStreet, type Registers, type Street, type StreetSetup } from './street.js';
+import { StatementService } from '../../src/settlement/statement.service.js';
+import { monthOf } from '../../src/settlement/statement.js';
+import { at, openStreet, type Registers, type Street, type StreetSetup } from './street.js';
 
 /**
  * What comes late is put right: whatever was estimated or wrong meanwhile, a street ends with the
@@ -57,6 +59,9 @@ async function expectAsIfInTime(setup: StreetSetup, day: Day, late: Late): Promi
   return delayed;
 }
 
+const beforeOf = (facts: object): unknown =>
+  (facts as { before: { netMicro: number } }).before.netMicro;
+
 const RICH = { wallet: 1_000_000_000 };
 
 describe('a late reading', () => {
@@ -90,6 +95,33 @@ describe('a late reading', () => {
       before: { quality: 'estimated', fromNeighborsWh: 500, fromGridWh: 0 },
       after: { quality: 'measured', fromNeighborsWh: 600, fromGridWh: 900 },
     });
+    expect(corrections[2]!.facts).toMatchObject({ late: ['B'] });
+    const lines = async (household: string) => {
+      const { database, ledger, settlement, parties, clock, microgrid, householdOf } = street;
+      const statements = new StatementService(database, ledger, settlement, parties, clock);
+      return statements.lines(
+        microgrid,
+        await householdOf(household),
+        { month: monthOf('2026-06', 'UTC'), period: { from: null, until: null } },
+        { limit: 100, after: null },
+      );
+    };
+    // A sees why its slot changed, and by how much: 100 Wh at the price instead of the feed-in tariff.
+    const [, ofA] = await lines('A');
+    const [, ofB, untouched] = await lines('B');
+    expect(ofA!.corrections).toMatchObject([
+      { revision: 1, at: at('10:30'), reason: 'late-reading-of-neighbor', neighbors: ['B'] },
+    ]);
+    expect(ofB!.corrections).toMatchObject([
+      { revision: 1, reason: 'own-late-reading', neighbors: [] },
+    ]);
+    const changed = ofA!.corrections[0]!.changedMicro;
+    expect(changed).toBe(ofA!.withNeighbors.netMicro - Number(beforeOf(corrections[0]!.facts)));
+    expect(changed).toBeGreaterThan(0);
+    expect(untouched!.corrections).toEqual([]);
+    // No name of a trade is used twice.
+    const names = await street.database.query<{ id: string }>('SELECT trade_id AS id FROM trade');
+    expect(new Set(names.map(({ id }) => id)).size).toBe(names.length);
     const moved = corrections.flatMap(({ transfers }) => transfers);
     expect(moved.length).toBeGreaterThan(0);
     for (const { debit, credit } of moved) expect(`${debit} ${credit}`).not.toContain('wallet');
