@@ -188,6 +188,16 @@ export class MeteringService {
     return oversight.meterStates(sql, microgridId, page);
   }
 
+  /** What flags of these meters are told from. */
+  meterFigures(
+    sql: Sql,
+    microgridId: string,
+    meterIds: readonly string[],
+    now: Instant,
+  ): Promise<oversight.StoredFigures[]> {
+    return oversight.meterFigures(sql, microgridId, meterIds, now);
+  }
+
   private async outdated(
     sql: Sql,
     microgridId: string,

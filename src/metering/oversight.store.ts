@@ -1,6 +1,8 @@
 import type { Sql } from '../database/database.service.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import type { Instant } from '../units/slot.js';
+import { REPEATED_SLOTS, SUN_DAYS } from './meter-flags.js';
+import type { MeterFigures } from './meter-flags.js';
 import type { RejectionReason } from './reading.js';
 
 /** What an operator looks after: refused messages, and meters that fell silent. */
@@ -31,6 +33,9 @@ export interface MeterState {
   rejected: Partial<Record<RejectionReason, number>>;
 }
 
+/** What flags are told from, but how long the meter has been silent. */
+export type StoredFigures = Omit<MeterFigures, 'silentSeconds'> & { meterId: string };
+
 interface Asked {
   limit: number;
   after: string | null;
@@ -54,6 +59,17 @@ export async function meterStates(
   { limit, after }: Asked,
 ): Promise<MeterState[]> {
   return sql.query<MeterState>(METER_STATES, [microgridId, after ?? '', limit + 1]);
+}
+
+/** Of these meters, what is known of late. @param now market time */
+export async function meterFigures(
+  sql: Sql,
+  microgridId: string,
+  meterIds: readonly string[],
+  now: Instant,
+): Promise<StoredFigures[]> {
+  if (meterIds.length === 0) return [];
+  return sql.query<StoredFigures>(METER_FIGURES, [microgridId, meterIds, now]);
 }
 
 // The position counts microseconds: two rejections of one millisecond must not hide each other.
@@ -90,3 +106,59 @@ LEFT JOIN LATERAL (
 ) refused ON true
 WHERE m.microgrid_id = $1 AND m.meter_id > $2
 ORDER BY m.meter_id LIMIT $3`;
+
+/**
+ * Energies are those of the household, of the kind that the meter counts. Sunny are slots in which the
+ * others generated anything.
+ */
+const METER_FIGURES = `
+WITH asked AS (
+  SELECT meter_id, household_id, role FROM meter
+  WHERE microgrid_id = $1 AND meter_id = ANY ($2::text[])
+), lately AS (
+  SELECT DISTINCT ON (slot_start, household_id) slot_start, household_id, quality, import_wh,
+    export_wh, generated_wh, charged_wh, discharged_wh
+  FROM measurement
+  WHERE microgrid_id = $1 AND slot_start >= $3::timestamptz - interval '${SUN_DAYS} days'
+  ORDER BY slot_start, household_id, revision DESC
+), street AS (
+  SELECT slot_start, sum(generated_wh) AS generated_wh FROM lately GROUP BY slot_start
+)
+SELECT asked.meter_id AS "meterId", coalesce(suspect.counts, '{}') AS suspects,
+  repeated.energy_wh AS "repeatedWh", sun.correlation AS "sunCorrelation",
+  coalesce(sun.slots, 0) AS "sunnySlots", clock.behind AS "clockBehindSeconds"
+FROM asked
+LEFT JOIN LATERAL (
+  SELECT jsonb_object_agg(rule, count) AS counts FROM (
+    SELECT rule, count(*) AS count FROM suspect_reading s
+    WHERE s.microgrid_id = $1 AND s.meter_id = asked.meter_id
+      AND s.read_at >= $3::timestamptz - interval '1 day'
+    GROUP BY rule) by_rule
+) suspect ON true
+LEFT JOIN LATERAL (
+  SELECT min(last.energy_wh)::bigint AS energy_wh FROM (
+    SELECT quality, CASE asked.role WHEN 'generation' THEN generated_wh
+      WHEN 'storage' THEN charged_wh + discharged_wh ELSE import_wh + export_wh END AS energy_wh
+    FROM lately WHERE lately.household_id = asked.household_id
+    ORDER BY slot_start DESC LIMIT ${REPEATED_SLOTS}) last
+  HAVING count(*) = ${REPEATED_SLOTS} AND min(last.energy_wh) = max(last.energy_wh)
+    AND bool_and(last.quality = 'measured')
+) repeated ON true
+LEFT JOIN LATERAL (
+  SELECT corr(own.import_wh, street.generated_wh - own.generated_wh) AS correlation,
+    count(*) FILTER (WHERE street.generated_wh > own.generated_wh)::bigint AS slots
+  FROM lately own JOIN street USING (slot_start)
+  WHERE own.household_id = asked.household_id AND asked.role = 'grid'
+) sun ON true
+LEFT JOIN LATERAL (
+  SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY
+    extract(epoch FROM p.received_at - near.read_at))::numeric, 3)::double precision AS behind
+  FROM (
+    SELECT each.read_at, each.payload_hash FROM unnest(ARRAY['import', 'export']) AS name (register)
+    CROSS JOIN LATERAL (
+      SELECT r.read_at, r.payload_hash FROM reading r
+      WHERE r.microgrid_id = $1 AND r.meter_id = asked.meter_id AND r.register = name.register
+      ORDER BY r.read_at DESC LIMIT 20) each
+  ) near
+  JOIN reading_payload p ON p.microgrid_id = $1 AND p.payload_hash = near.payload_hash
+) clock ON true`;

@@ -204,7 +204,6 @@ export class Slots {
         .sort((a, b) => (a.household < b.household ? -1 : 1))
         .map((one) => settledHousehold(before.get(one.household) ?? one, this.energyOf(one))),
       trades: isMadeAtClose(terms) ? [] : await this.tradesOf(slotStart),
-      trades: isMadeAtClose(terms) ? [] : await this.tradesOf(state),
       revision: state.revision + 1,
     };
     const slot = closeBeside(input, state.erased, recordedTrades([closing]));

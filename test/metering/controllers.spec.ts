@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { Sql } from '../../src/database/database.service.js';
+import { flagsOf } from '../../src/metering/meter-flags.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeasurementsController } from '../../src/metering/measurements.controller.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
@@ -112,8 +114,77 @@ it('shows an operator which meters are silent', async () => {
   const { items, next } = await controller.meters({ microgrid: 'street' }, { limit: '2' });
   expect(items).toMatchObject([
     { meter: 'm0', lastReadAt: at('11:30'), silentSeconds: 1_800, rejected: { malformed: 1 } },
-    { meter: 'm1', lastReadAt: null, silentSeconds: null, rejected: {} },
+    {
+      meter: 'm1',
+      lastReadAt: null,
+      silentSeconds: null,
+      rejected: {},
+      clockBehindSeconds: null,
+      flags: ['dead'],
+    },
   ]);
+  // The test's clock stands in June 2026; what came in since then came in much later.
+  expect(items[0]!.flags).toEqual(['clock_off']);
+  expect(items[0]!.clockBehindSeconds).toBeGreaterThan(0);
   const rest = await controller.meters({ microgrid: 'street' }, { after: next });
   expect(rest.items.map(({ meter }) => meter)).toEqual(['m2']);
+});
+
+/** Three days of h1 and h2 in quarters: the sun shines on h2 from 08:00 to 18:00, once more, once less. */
+async function sunnyDays(sql: Sql, importOf: (sunWh: number, slot: number) => number) {
+  const slots = Array.from({ length: 3 * 96 }, (_, slot) => {
+    const quarter = slot % 96;
+    const sunWh = quarter >= 32 && quarter < 72 ? 300 + ((slot * 37) % 400) : 0;
+    return { slot, sunWh };
+  });
+  await sql.query(
+    `INSERT INTO measurement (microgrid_id, slot_start, household_id, sequence, import_wh, export_wh,
+       generated_wh, charged_wh, discharged_wh, consumption_wh, unexplained_wh, quality)
+     SELECT 'street', '2026-05-29T12:00:00Z'::timestamptz + d.slot * interval '15 minutes', h, 1,
+       CASE h WHEN 'h1' THEN d.import ELSE 0 END, 0, CASE h WHEN 'h2' THEN d.sun ELSE 0 END, 0, 0, 0,
+       0, 'measured'
+     FROM unnest($1::int[], $2::int[], $3::int[]) AS d (slot, sun, import),
+       unnest(ARRAY['h1', 'h2']) AS h`,
+    [
+      slots.map(({ slot }) => slot),
+      slots.map(({ sunWh }) => sunWh),
+      slots.map(({ sunWh, slot }) => importOf(sunWh, slot)),
+    ],
+  );
+}
+
+it.each([
+  [
+    'generation counted as import',
+    (sunWh: number, slot: number) => 20 + (slot % 7) + sunWh,
+    ['dead', 'follows_sun'],
+  ],
+  ['a small flat', (_: number, slot: number) => (slot % 96 > 70 ? 25 + (slot % 5) : 5), ['dead']],
+  ['a meter that stands still', () => 0, ['dead']],
+  ['a meter that says the same again and again', () => 115, ['dead', 'frozen']],
+])('tells an operator of %s', async (_, importOf, flags) => {
+  await fresh.asOwner((sql) => sql.query('TRUNCATE measurement'));
+  await sunnyDays(fresh.database, importOf);
+  const controller = new OversightController(fresh.database, metering, clock);
+  const { items } = await controller.meters({ microgrid: 'street' }, {});
+  expect(items.find(({ meter }) => meter === 'm1')!.flags).toEqual(flags);
+});
+
+it('flags by figures alone', () => {
+  const quiet = {
+    silentSeconds: 900,
+    suspects: {},
+    repeatedWh: null,
+    sunCorrelation: 0.6,
+    sunnySlots: 120,
+    clockBehindSeconds: 2.5,
+  };
+  expect(flagsOf(quiet)).toEqual([]);
+  expect(flagsOf({ ...quiet, sunCorrelation: 0.9, sunnySlots: 10 })).toEqual([]);
+  expect(flagsOf({ ...quiet, suspects: { beyond_connection: 3, falling_register: 1 } })).toEqual([
+    'falling_register',
+    'beyond_connection',
+  ]);
+  expect(flagsOf({ ...quiet, clockBehindSeconds: -90 })).toEqual(['clock_off']);
+  expect(flagsOf({ ...quiet, silentSeconds: 90_000 })).toEqual(['dead']);
 });

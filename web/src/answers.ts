@@ -235,6 +235,10 @@ export interface WatchedMeter {
   household: string;
   role: MeterRole;
   lastReadAt: Instant | null;
+  /** How far its clock is behind, by when readings come in; null where nobody can tell. */
+  clockBehindSeconds: number | null;
+  /** What deserves a look, by name. */
+  flags: string[];
 }
 
 /** A regulator's cell: one month of one microgrid. Null: one household dominates the figure. */

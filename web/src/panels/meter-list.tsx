@@ -45,6 +45,10 @@ export function MeterList({ meters, microgrid }: MeterListProps): ReactNode {
                   <th scope="col" className="number">
                     Behind
                   </th>
+                  <th scope="col" className="number wide">
+                    Clock
+                  </th>
+                  <th scope="col">To look at</th>
                 </tr>
               </thead>
               <tbody>
@@ -67,6 +71,10 @@ export function MeterList({ meters, microgrid }: MeterListProps): ReactNode {
                           {meter.lastReadAt === null ? 'silent' : formatSpan(age(meter, now))}
                         </span>
                       </td>
+                      <td className="number soft wide">{clockOf(meter)}</td>
+                      <td className="soft">
+                        {meter.flags.map((flag) => flag.replaceAll('_', ' ')).join(', ')}
+                      </td>
                     </tr>
                   ))}
               </tbody>
@@ -76,6 +84,13 @@ export function MeterList({ meters, microgrid }: MeterListProps): ReactNode {
       </Loaded>
     </Panel>
   );
+}
+
+/** How long after they were read its readings come in, by the median of the latest. */
+function clockOf({ clockBehindSeconds }: WatchedMeter): string {
+  if (clockBehindSeconds === null) return '';
+  const sign = clockBehindSeconds < 0 ? '−' : '+';
+  return sign + formatSpan(Math.abs(clockBehindSeconds) * 1000);
 }
 
 function age({ lastReadAt }: WatchedMeter, now: number): number {
