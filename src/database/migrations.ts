@@ -14,11 +14,11 @@ import { Autopilot0014 } from './migrations/0014-autopilot.js';
 import { MarketRules0015 } from './migrations/0015-market-rules.js';
 import { MarketWatch0016 } from './migrations/0016-market-watch.js';
 import { MeterProfiles0017 } from './migrations/0017-meter-profiles.js';
+import { Plausibility0018 } from './migrations/0018-plausibility.js';
 import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
-import { Plausibility0018 } from './migrations/0018-plausibility.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -37,9 +37,9 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   MarketRules0015,
   MarketWatch0016,
   MeterProfiles0017,
+  Plausibility0018,
   MeterKeys0019,
   Continuous0020,
   Wishes0022,
   CheapChecks0025,
-  Plausibility0018,
 ];
