@@ -1,12 +1,13 @@
 import type { Sql } from '../database/database.service.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
+import { groupBy } from '../units/group-by.js';
 import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
 import { surroundings } from './border.js';
 import type { BorderQuality, RegisterReading } from './border.js';
 import type { RegisterSlot } from './border.store.js';
 import { DEFAULT_CONNECTION_W, judge, LOOKAHEAD } from './plausibility.js';
-import type { Suspect } from './plausibility.js';
+import type { Judgement, Suspect } from './plausibility.js';
 import type { Evidence } from './slot-borders.js';
 
 /**
@@ -30,18 +31,43 @@ export async function readEvidence(
 ): Promise<JudgedSlot[]> {
   if (asked.length === 0) return [];
   const rows = await sql.query<EvidenceRow>(EVIDENCE, [microgridId, ...columnsOf(asked)]);
-  const doubtful = asked.filter((_, index) => !rows[index]!.clean);
-  const readings = await readRuns(
-    sql,
-    microgridId,
-    doubtful,
-    rows.filter(({ clean }) => !clean),
+  const evidence = asked.map((register, index) => fromRow(register, rows[index]!));
+  const byRegister = groupBy(
+    asked.map((register, index) => ({ register, row: rows[index]! })),
+    ({ register }) => `${register.meterId}/${register.register}`,
   );
-  return asked.map((register, index) => {
-    const row = rows[index]!;
-    const run = readings.get(index);
-    return row.clean ? fromRow(register, row) : fromRun(register, row, run ?? []);
+  const doubtful = [...byRegister.values()].filter((slots) => slots.some(({ row }) => !row.clean));
+  // All slots of a register are judged from one reading on, so that they cannot disagree.
+  const spans = doubtful.map((slots): Span => {
+    const [first, ...rest] = slots as [(typeof slots)[number], ...typeof slots];
+    const { anchor_at, is_refuted } = first.row;
+    const ends = [first, ...rest].map(({ register }) => register.slotEnd);
+    return {
+      ...first.register,
+      slotEnd: ends.reduce((a, b) => (parseInstant(a) >= parseInstant(b) ? a : b)),
+      anchorAt: is_refuted ? null : anchor_at,
+    };
   });
+  const runs = await readRuns(sql, microgridId, spans);
+  doubtful.forEach((slots, place) => {
+    const { row } = slots[0]!;
+    const anchor = row.is_refuted ? null : anchorOf(row);
+    const run = runs.get(place + 1) ?? [];
+    const judgement = judge(run, anchor, row.max_w);
+    for (const { register, row: own } of slots) {
+      evidence[own.place - 1] = {
+        ...fromRun(register, run, anchor, judgement),
+        carried: carriedOf(own),
+        judgedFrom: spans[place]!.anchorAt,
+      };
+    }
+  });
+  return evidence;
+}
+
+/** A register over one or more slots, and from where on it is judged. */
+interface Span extends RegisterSlot {
+  anchorAt: Instant | null;
 }
 
 /**
@@ -97,24 +123,21 @@ function fromRow(register: RegisterSlot, row: EvidenceRow): JudgedSlot {
 /** @param run the anchor first, if there is one, and the readings behind it */
 function fromRun(
   register: RegisterSlot,
-  row: EvidenceRow,
   run: readonly RegisterReading[],
-): JudgedSlot {
+  anchor: RegisterReading | null,
+  judgement: Judgement,
+): Omit<JudgedSlot, 'carried' | 'judgedFrom'> {
   const startMillis = parseInstant(register.slotStart);
   const endMillis = parseInstant(register.slotEnd);
-  const anchor = anchorOf(row);
-  const judged = judge(run, anchor, row.max_w);
-  const good = anchor ? [anchor, ...judged.good] : judged.good;
+  const good = anchor ? [anchor, ...judgement.good] : judgement.good;
   const upToEnd = run.filter(({ atMillis }) => atMillis <= endMillis);
   // So many readings are behind it that later ones cannot change what it is.
   const settledMillis = upToEnd.at(-1 - LOOKAHEAD)?.atMillis ?? Number.NEGATIVE_INFINITY;
-  const times = new Set(run.map(({ atMillis }) => atMillis));
+  const times = new Set(upToEnd.map(({ atMillis }) => atMillis));
   const inside = good.filter(({ atMillis }) => atMillis > startMillis && atMillis <= endMillis);
   return {
     ...register,
-    carried: carriedOf(row),
-    judgedFrom: row.anchor_at,
-    suspects: judged.suspects.filter(({ reading }) => reading.atMillis <= endMillis),
+    suspects: judgement.suspects.filter(({ reading }) => reading.atMillis <= endMillis),
     beforeStart: surroundings(startMillis, good).before,
     firstInside: inside[0] ?? null,
     lastInside: inside.at(-1) ?? null,
@@ -124,25 +147,23 @@ function fromRun(
   };
 }
 
-/** The readings of registers that have to be judged, by their place among those asked. */
+/** The readings of registers that have to be judged, by their place from 1 on. */
 async function readRuns(
   sql: Sql,
   microgridId: string,
-  doubtful: readonly RegisterSlot[],
-  rows: readonly EvidenceRow[],
+  spans: readonly Span[],
 ): Promise<Map<number, RegisterReading[]>> {
-  const runs = new Map<number, RegisterReading[]>();
-  if (doubtful.length === 0) return runs;
+  if (spans.length === 0) return new Map();
   const found = await sql.query<{ place: number; at: Instant; value_wh: string }>(RUNS, [
     microgridId,
-    ...columnsOf(doubtful),
-    rows.map(({ anchor_at }) => anchor_at),
-    rows.map(({ place }) => place),
+    ...columnsOf(spans),
+    spans.map(({ anchorAt }) => anchorAt),
   ]);
+  const runs = new Map<number, RegisterReading[]>();
   for (const { place, at, value_wh } of found) {
-    const run = runs.get(place - 1);
+    const run = runs.get(place);
     if (run) run.push(readingOf(at, value_wh));
-    else runs.set(place - 1, [readingOf(at, value_wh)]);
+    else runs.set(place, [readingOf(at, value_wh)]);
   }
   return runs;
 }
@@ -198,6 +219,8 @@ interface EvidenceRow {
   anchor_wh: string | null;
   anchor_shown_wh: string | null;
   max_w: number;
+  /** Late readings have brought the anchor itself into doubt since it was kept. */
+  is_refuted: boolean;
   clean: boolean;
   before_at: Instant | null;
   before_wh: string | null;
@@ -232,7 +255,8 @@ const FOLLOWS = `
 const EVIDENCE = `
 SELECT asked.place,
   carried.value_wh AS carried_wh, carried.quality AS carried_quality,
-  carried.anchor_at, carried.anchor_wh, run.anchor_shown_wh, connection.max_w, run.clean,
+  carried.anchor_at, carried.anchor_wh, run.anchor_shown_wh, connection.max_w,
+  anchor.is_refuted, run.clean AND NOT anchor.is_refuted AS clean,
   run.before_at, run.before_wh, run.first_at, run.first_wh, run.last_at, run.last_wh,
   run.after_at, run.after_wh, settled.read_at AS next_anchor_at, settled.value_wh AS next_anchor_wh
 FROM ${ASKED}
@@ -248,6 +272,11 @@ CROSS JOIN LATERAL (
     WHERE m.microgrid_id = $1 AND m.meter_id = asked.meter_id AND m.role = 'grid'
   ), ${DEFAULT_CONNECTION_W}) AS max_w
 ) connection
+CROSS JOIN LATERAL (
+  SELECT carried.anchor_at IS NOT NULL AND EXISTS (
+    SELECT FROM suspect_reading r WHERE ${OF_ASKED} AND r.read_at = carried.anchor_at
+  ) AS is_refuted
+) anchor
 CROSS JOIN LATERAL (
   SELECT
     coalesce(bool_and(each.wh_before IS NULL OR (${FOLLOWS})), true) AS clean,
@@ -285,9 +314,9 @@ ORDER BY asked.place`;
 
 /** A register may be silent, or suspect, for long: the next reading that counts is looked for far. */
 const RUNS = `
-SELECT asked.asked_place AS place, near.read_at AS at, near.value_wh
-FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-  $7::bigint[]) AS asked (meter_id, register, slot_start, slot_end, anchor_at, asked_place)
+SELECT asked.place, near.read_at AS at, near.value_wh
+FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+  WITH ORDINALITY AS asked (meter_id, register, slot_start, slot_end, anchor_at, place)
 CROSS JOIN LATERAL (
   (SELECT r.read_at, r.value_wh FROM reading r
     WHERE ${OF_ASKED} AND r.read_at >= coalesce(asked.anchor_at, '-infinity')
@@ -296,14 +325,14 @@ CROSS JOIN LATERAL (
   (SELECT r.read_at, r.value_wh FROM reading r
     WHERE ${OF_ASKED} AND r.read_at > asked.slot_end ORDER BY r.read_at LIMIT 1000)
 ) near
-ORDER BY asked.asked_place, near.read_at`;
+ORDER BY asked.place, near.read_at`;
 
 const FORGET_SUSPECTS = `
 DELETE FROM suspect_reading s
 USING unnest($5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[])
   AS judged (meter_id, register, judged_from, slot_end)
 WHERE s.microgrid_id = $1 AND s.meter_id = judged.meter_id AND s.register = judged.register
-  AND s.read_at >= coalesce(judged.judged_from, '-infinity') AND s.read_at <= judged.slot_end
+  AND s.read_at > coalesce(judged.judged_from, '-infinity') AND s.read_at <= judged.slot_end
   AND (s.meter_id, s.register, s.read_at) NOT IN (
     SELECT * FROM unnest($2::text[], $3::text[], $4::timestamptz[]))`;
 

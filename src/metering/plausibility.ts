@@ -1,3 +1,4 @@
+import type { MeterRole } from '../parties/microgrid.js';
 import type { RegisterReading } from './border.js';
 
 /**
@@ -38,6 +39,17 @@ export const LOOKAHEAD = 8;
 
 /** Where no limit is enrolled, and for generation and storage: more than a 400 A connection carries. */
 export const DEFAULT_CONNECTION_W = 250_000;
+
+/** What the connection carries that a register measures. */
+export function connectionW(
+  role: MeterRole,
+  register: 'import' | 'export',
+  limits: { importLimitW: number | null; exportLimitW: number | null },
+): number {
+  if (role !== 'grid') return DEFAULT_CONNECTION_W;
+  const limitW = register === 'import' ? limits.importLimitW : limits.exportLimitW;
+  return limitW ?? DEFAULT_CONNECTION_W;
+}
 
 /** A register that counts whole kWh moves by that much at once. */
 const RESOLUTION_MICRO_WH = 1_000_000_000n;

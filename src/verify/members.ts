@@ -2,7 +2,7 @@ import type { ErasureFacts } from '../ledger/erasure.js';
 import type { RecordBody } from '../ledger/record.js';
 import type { StandingWish } from '../market/limits.js';
 import { wishFacts } from '../market/market-records.js';
-import { DEFAULT_CONNECTION_W } from '../metering/plausibility.js';
+import { connectionW } from '../metering/plausibility.js';
 import { registersFor, type Register } from '../metering/reading.js';
 import { meterKey, type MeterKey, type MeterKeyFacts } from '../parties/meter-key.js';
 import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
@@ -178,11 +178,9 @@ export class Members {
 
   /** What the connection carries that a register measures; null for a meter that is not enrolled. */
   connectionOf(meter: string, register: Register): number | null {
-    const enrolled = this.meters.get(meter);
-    const member = enrolled && this.households.get(enrolled.household);
-    if (!member) return null;
-    const limitW = register === 'import' ? member.importLimitW : member.exportLimitW;
-    return enrolled.role === 'grid' ? (limitW ?? DEFAULT_CONNECTION_W) : DEFAULT_CONNECTION_W;
+    const { role, household = '' } = this.meters.get(meter) ?? {};
+    const limits = this.households.get(household);
+    return role && limits ? connectionW(role, register, limits) : null;
   }
 
   /** The standing order that holds in a slot: the last one that counts from it or earlier. */
@@ -394,8 +392,7 @@ function activeSince(activeFrom: Instant): Active {
 }
 
 function endAt(active: Active, until: Instant): void {
-  active.activeUntil = until;
-  active.untilMillis = parseInstant(until);
+  Object.assign(active, { activeUntil: until, untilMillis: parseInstant(until) });
 }
 
 function covers({ fromMillis, untilMillis }: Active, atMillis: number): boolean {

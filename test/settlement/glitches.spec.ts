@@ -157,7 +157,7 @@ test('the same readings in any order give the same borders, energy and suspects'
       expect(await story(shuffled)).toEqual(await story(inOrder));
       for (const street of opened.splice(0)) await street.close();
     }),
-    { numRuns: 4, endOnFailure: true },
+    { numRuns: Number(process.env['GLITCH_RUNS'] ?? 4), endOnFailure: true },
   );
 });
 
