@@ -20,7 +20,7 @@ import { present, progress, type Figure, type Limit, type Report, type Table } f
 
 const LEAST_RATIO = 0.6;
 const MOST_GROWTH_MB = 32;
-const MOST_QUARTER_SECONDS = 300;
+const MOST_QUARTER_SECONDS = 450;
 
 const COUNTS = { readings: 1_000_000, microgrids: 100, rounds: 5 };
 
@@ -32,7 +32,7 @@ same meters and broker, one batched insert, nothing else; the median of --rounds
 p50 and p99 from publish to commit at half that rate; the memory while --readings are taken in; and a
 quarter-hour of --microgrids with 1,000 meters and 10 gateways each: taken in, and all slots closed.
 Limits: at least ${LEAST_RATIO} of the bare pipe; the heap grows by at most ${MOST_GROWTH_MB} MB; a quarter-hour is
-taken in and settled within ${MOST_QUARTER_SECONDS} s.
+taken in and settled within ${MOST_QUARTER_SECONDS} s. A count of 0 leaves its part out.
 `;
 
 const STREET = { microgrids: 1, metersEach: 1_000, gatewaysEach: 40 };
@@ -55,9 +55,10 @@ async function measure(counts: Readonly<Record<string, number>>): Promise<Report
     try {
       const stage = new Stage(bench, meters, STREET, gateways);
       const pipes = { service: servicePipe(bench), bare: await barePipe(bench) };
-      const rates = await measureRates(stage, pipes, transports, rounds);
-      const memory = await measureMemory(stage, pipes.service, readings);
-      return combined([rates, memory], bench);
+      const parts: Part[] = [];
+      if (rounds > 0) parts.push(await measureRates(stage, pipes, transports, rounds));
+      if (readings > 0) parts.push(await measureMemory(stage, pipes.service, readings));
+      return combined(parts, bench);
     } finally {
       meters.stop();
     }

@@ -26,8 +26,11 @@ export class ExternalBroker implements BrokerLink {
   /** What is to be heard besides readings, by filter; and what the broker granted of it. */
   private wanted = new Map<string, 0 | 1>();
   private granted = new Map<string, 0 | 1>();
-  private failures = 0;
   private refusalTold = false;
+  private heldBytes = 0;
+  /** Connections in a row on which a message was not taken in, and the last of them. */
+  private failures = 0;
+  private leaving: MqttInternals['stream'] | undefined;
 
   constructor(
     private readonly settings: BrokerSettings,
@@ -117,6 +120,8 @@ export class ExternalBroker implements BrokerLink {
     };
     client.handleMessage = (packet, done) => {
       const { stream } = internals;
+      const bytes = packet.payload.length;
+      this.heldBytes += bytes;
       const task = this.take(packet).then(
         () => {
           this.failures = 0;
@@ -126,8 +131,9 @@ export class ExternalBroker implements BrokerLink {
         },
         async (error: unknown) => {
           this.log.warn(`A message to ${packet.topic} was not taken in: ${messageOf(error)}`);
-          if (internals.stream !== stream) return;
+          if (internals.stream !== stream || this.leaving === stream) return;
           // Only a new connection makes the broker send it again; not faster than intake recovers.
+          this.leaving = stream;
           this.failures += 1;
           await sleep(Math.min(100 * 2 ** this.failures, 10_000), undefined, { ref: false });
           if (internals.stream === stream) stream.destroy();
@@ -136,12 +142,18 @@ export class ExternalBroker implements BrokerLink {
       this.underway.add(task);
       void task.finally(() => {
         this.underway.delete(task);
-        this.waitingForRoom.shift()?.();
+        this.heldBytes -= bytes;
+        if (this.hasRoom()) for (const goOn of this.waitingForRoom.splice(0)) goOn();
       });
-      // A broker that overlooks the agreed limit is read no further until there is room.
-      if (this.underway.size < this.settings.mqttMaxInFlight) done();
+      // The broker is read no further until there is room: it agreed to a number, not to a size.
+      if (this.hasRoom()) done();
       else this.waitingForRoom.push(() => done());
     };
+  }
+
+  private hasRoom(): boolean {
+    const { mqttMaxInFlight } = this.settings;
+    return this.underway.size < mqttMaxInFlight && this.heldBytes < MAX_HELD_BYTES;
   }
 
   private async take({ topic, payload, retain }: IPublishPacket): Promise<void> {
@@ -328,6 +340,7 @@ const SESSION_SECONDS = 30 * 86_400;
 const START_PATIENCE_MILLIS = 10_000;
 const STOP_PATIENCE_MILLIS = 10_000;
 const PACKET_OVERHEAD_BYTES = 1_024;
+const MAX_HELD_BYTES = 32 * 1024 * 1024;
 const MAX_OUTBOX = 100_000;
 const MAX_SENDING = 100;
 /** Topic filters of one SUBSCRIBE. */

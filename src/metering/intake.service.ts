@@ -18,9 +18,18 @@ import { MeterDirectory } from './meter-directory.service.js';
 import { NewestReadings } from './newest-readings.js';
 import { signatureFault } from './signed-reading.js';
 
-/** A message waiting for its batch to be committed. */
-interface Waiting {
+/** A message waiting for its batch, in its bytes: opened, it would take many times the memory. */
+interface Waiting extends Answer {
+  bytes: number;
+  open(): OpenedMessage;
+}
+
+/** A message of a batch that is being committed. */
+interface Opened extends Answer {
   message: OpenedMessage;
+}
+
+interface Answer {
   done(): void;
   failed(error: unknown): void;
 }
@@ -43,8 +52,6 @@ export class IntakeService implements BeforeApplicationShutdown {
   private readonly counts: Record<string, number> = { accepted: 0, repeated: 0 };
   private waiting: Waiting[] = [];
   private waitingBytes = 0;
-  private waitingReadings = 0;
-  private blocked: (() => void)[] = [];
   private committing = 0;
   private timer: NodeJS.Timeout | undefined;
   /** The last batch with signed messages. */
@@ -60,28 +67,22 @@ export class IntakeService implements BeforeApplicationShutdown {
 
   /**
    * Resolves when the message is durably kept, as readings or as a rejection; rejects when the
-   * database failed and the message must come again. Waits while too much is waiting.
+   * database failed and the message must come again. What waits here is bounded by what the brokers
+   * bring before they are answered.
    */
-  async intake(message: IncomingMessage): Promise<void> {
-    await this.hasRoom();
-    return this.enqueue(open(message));
+  intake(message: IncomingMessage): Promise<void> {
+    return this.enqueue(message.payload, () => open(message));
   }
 
   /** The same for a message that a device's session has opened. */
-  async keep(message: OpenedMessage): Promise<void> {
-    await this.hasRoom();
-    return this.enqueue(message);
+  keep(message: OpenedMessage): Promise<void> {
+    return this.enqueue(message.payload, () => message);
   }
 
-  private async hasRoom(): Promise<void> {
-    while (this.isFull()) await new Promise<void>((resolve) => this.blocked.push(resolve));
-  }
-
-  private enqueue(opened: OpenedMessage): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ message: opened, done: resolve, failed: reject });
-      this.waitingBytes += opened.payload.length;
-      this.waitingReadings += opened.readings.length;
+  private enqueue({ length: bytes }: Buffer, opening: () => OpenedMessage): Promise<void> {
+    return new Promise((done, failed) => {
+      this.waiting.push({ bytes, open: opening, done, failed });
+      this.waitingBytes += bytes;
       this.gather();
     });
   }
@@ -103,13 +104,9 @@ export class IntakeService implements BeforeApplicationShutdown {
     }
   }
 
-  private isFull(): boolean {
-    return this.waiting.length >= MAX_WAITING || this.waitingBytes >= MAX_WAITING_BYTES;
-  }
-
   private gather(): void {
     if (this.committing >= MAX_COMMITTING) return;
-    if (this.waiting.length >= MAX_BATCH || this.waitingReadings >= MAX_BATCH_READINGS) {
+    if (this.waiting.length >= MAX_BATCH || this.waitingBytes >= MAX_BATCH_BYTES) {
       this.flush();
     } else {
       this.timer ??= setTimeout(() => this.flush(), LINGER_MILLIS);
@@ -128,35 +125,33 @@ export class IntakeService implements BeforeApplicationShutdown {
         this.flush();
       });
     }
-    for (const resume of this.blocked.splice(0)) resume();
   }
 
-  private takeBatch(): Waiting[] {
-    let readings = 0;
+  private takeBatch(): Opened[] {
+    let bytes = 0;
     let length = 0;
-    while (length < this.waiting.length && length < MAX_BATCH && readings < MAX_BATCH_READINGS) {
-      readings += this.waiting[length]!.message.readings.length;
+    while (length < this.waiting.length && length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
+      bytes += this.waiting[length]!.bytes;
       length += 1;
     }
     const batch = this.waiting.slice(0, length);
     this.waiting = this.waiting.slice(length);
-    this.waitingReadings -= readings;
-    for (const { message } of batch) this.waitingBytes -= message.payload.length;
-    return batch;
+    this.waitingBytes -= bytes;
+    return batch.map(({ open, done, failed }) => ({ message: open(), done, failed }));
   }
 
   /**
    * Batches with signed messages follow one another, or one of a meter's counters would overtake the
    * one before it.
    */
-  private commit(batch: readonly Waiting[]): Promise<void> {
+  private commit(batch: readonly Opened[]): Promise<void> {
     if (!batch.some(({ message }) => message.signed)) return this.commitNow(batch);
     this.signedTurn = this.signedTurn.then(() => this.commitNow(batch));
     return this.signedTurn;
   }
 
   /** Never rejects: every message of the batch is answered. */
-  private async commitNow(batch: readonly Waiting[]): Promise<void> {
+  private async commitNow(batch: readonly Opened[]): Promise<void> {
     try {
       this.add(await this.judgeAndStore(batch.map(({ message }) => message)));
       for (const { done } of batch) done();
@@ -198,14 +193,14 @@ export class IntakeService implements BeforeApplicationShutdown {
   }
 
   /** Halves a batch until the message that the database refuses stands alone, and rejects that. */
-  private async commitApart(batch: readonly Waiting[], error: unknown): Promise<void> {
+  private async commitApart(batch: readonly Opened[], error: unknown): Promise<void> {
     if (batch.length > 1) {
       const half = batch.length >> 1;
       await this.commitNow(batch.slice(0, half));
       await this.commitNow(batch.slice(half));
       return;
     }
-    const [{ message, done, failed }] = batch as readonly [Waiting];
+    const [{ message, done, failed }] = batch as readonly [Opened];
     this.log.error(`A message on ${message.topic} was refused by the database: ${String(error)}`);
     const detail = 'the database refused its values';
     const rejections = [{ reason: 'refused_by_database' as const, detail }];
@@ -302,10 +297,9 @@ function stateOf(error: unknown): string {
 /** How long the first message of a batch waits for others. */
 const LINGER_MILLIS = 3;
 const MAX_BATCH = 2_000;
-const MAX_BATCH_READINGS = 20_000;
+/** A reading takes 40 bytes or more. */
+const MAX_BATCH_BYTES = 1024 * 1024;
 const MAX_COMMITTING = 2;
-const MAX_WAITING = 20_000;
-const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const MAX_ATTEMPTS = 3;
 const MAX_OVERDUE = 20_000;
 /** What is looked up anew before somebody is refused for it, unless it is younger than this. */

@@ -90,6 +90,13 @@ export class RunningService {
     throw new Error(`The service is not ready after ${READY_WITHIN_MILLIS} ms:\n${last?.stderr}`);
   }
 
+  /** Of the process that runs. */
+  get pid(): number {
+    const pid = this.program?.child.pid;
+    if (pid === undefined) throw new Error('The service has not been started.');
+    return pid;
+  }
+
   get isRunning(): boolean {
     return this.program !== undefined && this.program.child.exitCode === null;
   }

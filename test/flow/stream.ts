@@ -40,13 +40,18 @@ export interface Where {
 /** How far the stream is: told after every acknowledgement, and when a step's clock is posted. */
 export type Progress = (step: number, acknowledged: readonly Message[]) => void;
 
+/** When a step is; 0 is the start, and three are a slot. */
+export function stepAt(step: number): string {
+  return formatInstant(parseInstant(STARTS_AT) + step * STEP_MINUTES * 60_000);
+}
+
 /** The same seed, the same day. Now and then a meter is silent for a step and tells of it later. */
 export function dayOf(seed: string, steps: number): Step[] {
   const random = randomFrom(`${seed}/day`);
   const registers = new Map(METERS.map(({ meter }) => [meter, { importWh: 0, exportWh: 0 }]));
   const held: { from: number; message: Message }[] = [];
   return Array.from({ length: steps + 1 }, (_, step) => {
-    const at = formatInstant(parseInstant(STARTS_AT) + step * STEP_MINUTES * 60_000);
+    const at = stepAt(step);
     const onTime: Message[] = [];
     for (const { meter, household, role } of METERS) {
       const before = registers.get(meter)!;
