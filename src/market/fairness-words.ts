@@ -1,4 +1,4 @@
-import type { SharingKey } from '../parties/microgrid.js';
+import type { Mechanism, SharingKey } from '../parties/microgrid.js';
 import { formatMicro } from '../units/money.js';
 import type { ClearingRules } from './clearing.js';
 import type { Side } from './continuous-book.js';
@@ -45,6 +45,18 @@ const WORDS: Readonly<Record<ReasonCode, Words>> = {
       : `${limit(reason, told)}, which is more than the retail tariff of ${price(reason, 'retailMicroPerKwh', told)}: no neighbor pays more than the utility asks.`,
   wallet: ({ figures }) =>
     `Your wallet covered ${figures['coveredWh']} Wh of ${figures['wantedWh']} Wh.`,
+  'taken-back': ({ energyWh }) =>
+    `${energyWh} Wh were taken back before anybody met them, by you or for a newer order of yours that came to meet it.`,
+  'not-met': (reason, told) => {
+    const [other, best] = told.side === 'bid' ? ['asked', 'lowest ask'] : ['bid', 'highest bid'];
+    const left =
+      reason.figures['bestLeftMicroPerKwh'] === undefined
+        ? ''
+        : `; the ${best} left then was ${price(reason, 'bestLeftMicroPerKwh', told)}`;
+    return `${limit(reason, told)}. Until the gate, all that was ${other} within that limit met better or earlier ${told.side}s${left}.`;
+  },
+  'not-at-once': (reason, told) =>
+    `${limit(reason, told)}, at once or not at all: when it came, no more was left within that limit.`,
   'wallet-rounding': ({ energyWh }, { side }) =>
     `${energyWh} Wh were given up because ${side === 'bid' ? 'your' : "a buyer's"} wallet lacked some millionths once each trade was rounded.`,
   wish: ({ energyWh }, { side }) =>
@@ -52,7 +64,7 @@ const WORDS: Readonly<Record<ReasonCode, Words>> = {
       ? `${energyWh} Wh went to a neighbor who pays a premium for a wish that they meet.`
       : `${energyWh} Wh were bought of others instead, by a neighbor who pays a premium for a wish that they meet.`,
   'no-counterpart': (_, { side }) =>
-    `Nobody within reach ${side === 'bid' ? 'had energy to sell' : 'wanted to buy'} in this slot.`,
+    `Nobody else ${side === 'bid' ? 'had energy to sell' : 'wanted to buy'} within reach in this slot.`,
   'beyond-limit': (reason, told) =>
     `${limit(reason, told)}, the ${told.side === 'bid' ? 'lowest ask' : 'highest bid'} was ${price(reason, 'bestMicroPerKwh', told)}.`,
   outbid: (reason, told) =>
@@ -94,6 +106,7 @@ const BY_KEY: Readonly<Record<SharingKey, string>> = {
 
 /** How the price of a slot comes about, and where it stood. */
 export function priceRuleWords(
+  mechanism: Mechanism,
   { pricing, kThousandths }: Pick<ClearingRules, 'pricing' | 'kThousandths'>,
   { price: paid, interval, nodes }: BookFigures,
   { currency }: Wording,
@@ -101,6 +114,9 @@ export function priceRuleWords(
   const money = (amount: number) => `${formatMicro(amount)} ${currency}/kWh`;
   const between = interval === null ? '' : `, from ${money(interval[0])} to ${money(interval[1])}`;
   const stood = paid === null ? '' : `: ${money(paid)}`;
+  if (mechanism === 'continuous') {
+    return 'Each trade has the price of the order that waited, the moment another came to meet it.';
+  }
   switch (pricing) {
     case 'clearing':
       if (nodes.length > 0) {
@@ -123,9 +139,11 @@ export function priceRuleWords(
 
 /** How scarcity is shared. */
 export function rationingWords(
+  mechanism: Mechanism,
   { rationing }: Pick<ClearingRules, 'rationing'>,
   sharing: SharingRules | null,
 ): string {
+  if (mechanism === 'continuous') return 'Better limits are met first, then who came first.';
   return sharing === null
     ? `Where the last limit served is that of several, they are served ${SHARED[rationing]}.`
     : `What neighbors offer is ${BY_KEY[sharing.key]}.`;

@@ -34,8 +34,11 @@ export interface FairOrder {
   /** The limit as it was set, a bid's with the grid fee; null is the tariff. */
   readonly setMicroPerKwh: number | null;
   readonly wantedWh: number;
-  /** Of it, what came to the book: what the wallet covered. */
+  /** Of it, what came to the book: what the wallet covered, or what was traded before it was taken back. */
   readonly enteredWh: number;
+  readonly isTakenBack?: boolean;
+  /** Under `continuous`: it traded when it came, or not at all. */
+  readonly isAtOnce?: boolean;
   /** Who came first. */
   readonly sequence?: number;
   /** Of a standing bid, what counts of its wishes; of a standing ask, whether it meets those for sun. */
@@ -61,6 +64,8 @@ export interface FairBook {
   readonly trades: readonly MatchedTrade[];
   /** Null where orders met in a market. */
   readonly pool: SharedPool | null;
+  /** Whether each order met others when it came, rather than all at once. */
+  readonly continuous: boolean;
 }
 
 /** What a book came to. Money in micro-units, energy in Wh, prices without the tariff's grid fee. */

@@ -13,8 +13,12 @@ import { clearOrders, type ClearedGate } from './gate-clearing.js';
 import type { StandingLimits, StandingWish } from './limits.js';
 import { gateRecord, limitsRecord, type GatedOrder, type HeldOrder } from './market-records.js';
 import * as store from './market.store.js';
+import type { Order } from './order.js';
 import { tradingEnded, type TradedAhead } from './slot-book.js';
 import type { SavedTrade, Trade } from './trade.js';
+
+/** An order as it came to its slot, and what became of it. */
+export type BookedOrder = Order & { readonly feeder: string | null };
 
 export interface GateResult {
   readonly clearingPrice: number | null;
@@ -190,9 +194,9 @@ export class MarketService {
     return new Map(rows.map(({ householdId, ...limits }) => [householdId, limits]));
   }
 
-  /** The orders that came to the book of a slot, by id; those taken back are absent. */
-  async ordersOf(sql: Sql, microgridId: string, slotStart: Instant): Promise<GatedOrder[]> {
-    return sql.query<GatedOrder>(store.ORDERS_OF_SLOT, [microgridId, slotStart]);
+  /** The orders that came to the book of a slot, by id; those taken back untraded are absent. */
+  async ordersOf(sql: Sql, microgridId: string, slotStart: Instant): Promise<BookedOrder[]> {
+    return sql.query<BookedOrder>(store.ORDERS_OF_SLOT, [microgridId, slotStart]);
   }
 
   /** The trades of a slot as they count now, by number. */

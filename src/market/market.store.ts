@@ -67,13 +67,14 @@ export const OPEN_OF_SLOT = `
   FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status = 'open'
   ORDER BY order_id`;
 
-/** Every order that came to the book of a slot. */
+/** Every order that came to the book of a slot; one taken back as far as it had traded. */
 export const ORDERS_OF_SLOT = `
-  SELECT ${ORDER}, (
+  SELECT ${SHOWN_ORDER}, (
       SELECT feeder FROM household
       WHERE household.microgrid_id = market_order.microgrid_id
         AND household.household_id = market_order.household_id) AS feeder
-  FROM market_order WHERE microgrid_id = $1 AND slot_start = $2 AND status <> 'cancelled'
+  FROM market_order WHERE microgrid_id = $1 AND slot_start = $2
+    AND (status <> 'cancelled' OR filled_wh > 0)
   ORDER BY order_id`;
 
 export const INSERT_ORDER = `

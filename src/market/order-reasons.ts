@@ -13,6 +13,9 @@ import { fateOf } from './order-fate.js';
  * - `filled`: traded
  * - `outside-tariffs`: the limit lies where the utility is the better neighbor
  * - `wallet`: the wallet did not cover it
+ * - `taken-back`: the household took it back, or a newer order of its own came to meet it
+ * - `not-met`: under `continuous`, until the gate nobody else came within the limit with energy left
+ * - `not-at-once`: likewise, of an order that was not to wait: when it came
  * - `wallet-rounding`: single Wh that a buyer's wallet did not cover once each trade was rounded
  * - `wish`: went to a neighbor's wish, which is worth its premium more
  * - `no-counterpart`: nobody sold, or nobody bought
@@ -28,6 +31,9 @@ export const REASON_CODES = [
   'filled',
   'outside-tariffs',
   'wallet',
+  'taken-back',
+  'not-met',
+  'not-at-once',
   'wallet-rounding',
   'wish',
   'no-counterpart',
@@ -79,14 +85,18 @@ export function reasonsFor(book: ExplainedBook, order: FairOrder): Reason[] {
     reasons.push({ code: 'filled', energyWh: filledWh, figures });
   }
   const uncoveredWh = wantedWh - order.enteredWh;
-  if (uncoveredWh > 0) {
+  if (uncoveredWh > 0 && order.isTakenBack) {
+    reasons.push({ code: 'taken-back', energyWh: uncoveredWh, figures: {} });
+  } else if (uncoveredWh > 0) {
     const figures = { coveredWh: order.enteredWh, wantedWh };
     reasons.push({ code: 'wallet', energyWh: uncoveredWh, figures });
   }
-  if (book.pool === null) reasons.push(...ofMarket(book, order, limit, filledWh));
-  else if (order.enteredWh > filledWh) {
-    const why = ofPool(book, order, limit);
-    reasons.push({ ...why, energyWh: order.enteredWh - filledWh });
+  const energyWh = order.enteredWh - filledWh;
+  if (book.pool === null && !book.continuous) {
+    reasons.push(...ofMarket(book, order, limit, filledWh));
+  } else if (energyWh > 0) {
+    const why = book.continuous ? ofArrival(book, order, limit) : ofPool(book, order, limit);
+    reasons.push({ ...why, energyWh });
   }
   return reasons;
 }
@@ -172,6 +182,24 @@ function ofNetwork(book: ExplainedBook, booked: BookedOrder, side: Side, limit: 
       return { code: why.code, figures: {} };
   }
   return { code: why.code, figures };
+}
+
+/** What an order met one by one: whoever came within its limit had met a better or an earlier one. */
+function ofArrival(book: ExplainedBook, order: FairOrder, limit: number): Why {
+  const { side, household, isAtOnce = false } = order;
+  const opposite = side === 'bid' ? 'ask' : 'bid';
+  const others = book.orders.filter((one) => one.side === opposite && one.household !== household);
+  if (others.length === 0) return { code: 'no-counterpart', figures: {} };
+  const left = others.flatMap((one) => {
+    const key = orderKey(opposite, one.id);
+    const rests = !one.isAtOnce && one.enteredWh > (book.served.get(key)?.filledWh ?? 0);
+    return rests && book.booked.has(key) ? [book.booked.get(key)!.price] : [];
+  });
+  const code = isAtOnce ? 'not-at-once' : 'not-met';
+  const figures = { limitMicroPerKwh: limit };
+  if (isAtOnce || left.length === 0) return { code, figures };
+  const best = side === 'bid' ? Math.min(...left) : Math.max(...left);
+  return { code, figures: { ...figures, bestLeftMicroPerKwh: best + feeOf(book, side) } };
 }
 
 function ofPool({ pool }: ExplainedBook, order: FairOrder, limit: number): Why {

@@ -24,6 +24,8 @@ export interface ClearedSlot {
   readonly revision: number;
   readonly gateSequence: number | null;
   readonly closedSequence: number | null;
+  /** A household that was a member in it has been erased. */
+  readonly isErasedInPart: boolean;
 }
 
 /** `erased_in_part`: orders of a household that has gone are no longer known. */
@@ -95,11 +97,16 @@ export class FairnessService {
     const of = restsOn(cleared);
     const known = this.kept.get(place);
     if (known?.of === of) return known.told;
-    const told = isMadeAtClose(microgrid)
-      ? await this.ofClose(microgrid, cleared)
-      : await this.ofGate(microgrid, cleared);
+    const told = await this.tell(microgrid, cleared);
     this.keep(place, of, told);
     return told;
+  }
+
+  private async tell(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
+    if (cleared.isErasedInPart) return { outcome: 'erased_in_part' };
+    return isMadeAtClose(microgrid)
+      ? this.ofClose(microgrid, cleared)
+      : this.ofGate(microgrid, cleared);
   }
 
   /** Orders that met ahead, and the trades that came of them. */
@@ -114,8 +121,6 @@ export class FairnessService {
       this.market.tradesOf(this.database, microgridId, slot),
       this.ledger.recordsAt(this.database, microgridId, [gateSequence ?? 0]),
     ]);
-    const told = (gate?.facts['orders'] ?? []) as readonly unknown[];
-    if (told.length !== orders.length) return { outcome: 'erased_in_part' };
     const book = explainOrders(terms, orders, trades);
     const { timeZone } = microgrid;
     const at = gate?.at ?? terms.slotEnd;
@@ -143,8 +148,7 @@ export class FairnessService {
       this.market.tradesOf(this.database, microgridId, slot),
     ]);
     const manifest = closed?.facts as ManifestFacts | undefined;
-    if (!manifest || manifest['households'] !== records.length)
-      return { outcome: 'erased_in_part' };
+    if (!manifest) throw new Error(`slot ${slot} of ${microgridId} has no manifest`);
     const households = records
       .map(({ facts }) =>
         settledHousehold(facts as HouseholdFacts, (facts as HouseholdFacts).energy),
@@ -176,8 +180,9 @@ export class FairnessService {
 }
 
 /** What is told of a slot changes with its records alone. */
-function restsOn({ gateSequence, closedSequence, revision }: ClearedSlot): string {
-  return `${gateSequence} ${closedSequence} ${revision}`;
+function restsOn(cleared: ClearedSlot): string {
+  const { gateSequence, closedSequence, revision, isErasedInPart } = cleared;
+  return `${gateSequence} ${closedSequence} ${revision} ${isErasedInPart}`;
 }
 
 function explained(slot: ExplainedSlot): FairnessOutcome {

@@ -25,7 +25,10 @@ export const SLOT = `
 
 const CLEARED_SLOT = `
   slot_start AS slot, slot_end AS "slotEnd", revision, gate_sequence AS "gateSequence",
-  CASE WHEN status = 'closed' THEN closed_sequence END AS "closedSequence"`;
+  CASE WHEN status = 'closed' THEN closed_sequence END AS "closedSequence", EXISTS (
+    SELECT FROM erasure JOIN household USING (microgrid_id, household_id)
+    WHERE erasure.microgrid_id = slot.microgrid_id AND active_from <= slot_start
+      AND (active_until IS NULL OR active_until > slot_start)) AS "isErasedInPart"`;
 
 /** A slot whose orders have met: at its gate, or when it closed. */
 export const CLEARED = `

@@ -6,10 +6,10 @@ import {
   type FairOrder,
 } from '../market/fairness.js';
 import { priceRuleWords, rationingWords, reasonWords } from '../market/fairness-words.js';
-import type { GatedOrder } from '../market/market-records.js';
 import { coveredWh, standingBook } from '../market/metered-market.js';
 import { shareOut, type Share, type SharingHousehold } from '../market/metered-sharing.js';
 import { reasonsFor, type Reason } from '../market/order-reasons.js';
+import type { Order } from '../market/order.js';
 import type { MatchedTrade } from '../market/trade.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import { selfClaim } from './claims.js';
@@ -57,7 +57,7 @@ export function explainClose(
       const enteredWh = limited.has(one.householdId) ? quantity : one.toBuyWh;
       return standingOrder(one, enteredWh).map((order) => ({ ...order, wishes, solar }));
     });
-    return explainBook({ rules, tariff, orders, trades, pool: null });
+    return explainBook({ rules, tariff, orders, trades, pool: null, continuous: false });
   }
   const pool = shareOut({ households: metered, tariff, pricing: rules.pricing, sharing });
   const shares = new Map(pool.households.map((one, at) => [one.householdId, pool.shares[at]!]));
@@ -76,13 +76,14 @@ export function explainClose(
     ),
     trades,
     pool: { rules: sharing, price: pool.price, buyerPrice: pool.buyerPrice, shares },
+    continuous: false,
   });
 }
 
 /** The orders of a slot that met ahead of it. */
 export function explainOrders(
-  { rules, tariff }: SlotTerms,
-  orders: readonly GatedOrder[],
+  { rules, tariff, mechanism }: SlotTerms,
+  orders: readonly (Order & { readonly feeder: string | null })[],
   trades: readonly MatchedTrade[],
 ): ExplainedBook {
   const fair = orders.map((order) => ({
@@ -92,10 +93,13 @@ export function explainOrders(
     feeder: order.feeder,
     setMicroPerKwh: order.priceMicroPerKwh,
     wantedWh: order.energyWh,
-    enteredWh: order.energyWh,
+    enteredWh: order.status === 'cancelled' ? order.filledWh : order.energyWh,
+    isTakenBack: order.status === 'cancelled',
+    isAtOnce: order.timeInForce !== 'gtc',
     sequence: order.sequence,
   }));
-  return explainBook({ rules, tariff, orders: fair, trades, pool: null });
+  const continuous = mechanism === 'continuous';
+  return explainBook({ rules, tariff, orders: fair, trades, pool: null, continuous });
 }
 
 /** What every member may see of a slot, nodes and wires aside. */
@@ -108,11 +112,11 @@ export function slotFairness(slot: ExplainedSlot) {
     rule: {
       pricing: terms.rules.pricing,
       kThousandths: terms.rules.kThousandths,
-      words: priceRuleWords(terms.rules, figures, wordingOf(slot)),
+      words: priceRuleWords(terms.mechanism, terms.rules, figures, wordingOf(slot)),
     },
     rationing: {
       rule: terms.sharing?.key ?? terms.rules.rationing,
-      words: rationingWords(terms.rules, terms.sharing),
+      words: rationingWords(terms.mechanism, terms.rules, terms.sharing),
     },
     tradedWh: figures.tradedWh,
     possibleWh: figures.possibleWh,
@@ -125,7 +129,12 @@ export function slotFairness(slot: ExplainedSlot) {
 export function regulatorFairness(slot: ExplainedSlot) {
   const { terms, book } = slot;
   const { pricing, kThousandths } = terms.rules;
-  const words = priceRuleWords(terms.rules, { ...book.figures, interval: null }, wordingOf(slot));
+  const words = priceRuleWords(
+    terms.mechanism,
+    terms.rules,
+    { ...book.figures, interval: null },
+    wordingOf(slot),
+  );
   return { ...outline(slot), rule: { pricing, kThousandths, words } };
 }
 

@@ -1,6 +1,9 @@
 import type { ClearingRules } from '../../src/market/clearing.js';
-import { clearOrders, type BookOrder } from '../../src/market/gate-clearing.js';
-import type { GatedOrder } from '../../src/market/market-records.js';
+import { clearOrders } from '../../src/market/gate-clearing.js';
+import type { BookedOrder } from '../../src/market/market.service.js';
+import type { TimeInForce } from '../../src/market/order.js';
+import { SlotBook } from '../../src/market/slot-book.js';
+import type { MatchedTrade } from '../../src/market/trade.js';
 import type { NetworkNode, Tariff } from '../../src/parties/microgrid.js';
 import { closeSlot, type SlotHousehold, type SlotTerms } from '../../src/settlement/close-slot.js';
 import {
@@ -85,14 +88,35 @@ export function closed(households: SlotHousehold[], chosen: Chosen = {}): Explai
   return { terms, basis: 'close', revision: 0, at: terms.slotEnd, timeZone: 'Europe/Berlin', book };
 }
 
-/** `['b1', 'B', 'bid', 500, 200_000]` */
+/** `['b1', 'B', 'bid', 500, 200_000]`; under `continuous` with how long it stays. */
 export type OrderRow = [
   id: string,
   household: string,
   side: 'bid' | 'ask',
   energyWh: number,
   price: number,
+  timeInForce?: TimeInForce,
 ];
+
+/** An order of a slot, as it was placed. */
+export function order(row: OrderRow, at: number, feeder: string | null = null): BookedOrder {
+  const [id, household, side, energyWh, priceMicroPerKwh, timeInForce = 'gtc'] = row;
+  return {
+    microgrid: 'street',
+    id,
+    household,
+    slot: '2026-06-01T10:15:00Z',
+    side,
+    energyWh,
+    priceMicroPerKwh,
+    delivery: 'delivered',
+    timeInForce,
+    status: 'open',
+    filledWh: 0,
+    sequence: at + 1,
+    feeder,
+  };
+}
 
 /** Clears a gate of these orders and explains it. */
 export function gated(
@@ -100,33 +124,54 @@ export function gated(
   chosen: Chosen = {},
   coverMicro: (household: string) => number = () => Infinity,
 ): ExplainedSlot {
-  const terms: SlotTerms = { ...termsOf(chosen), mechanism: 'call-auction' };
-  const orders = rows.map(([id, household, side, energyWh, price], index) => ({
-    microgrid: 'street',
-    id,
-    orderId: id,
-    household,
-    householdId: household,
-    slot: terms.slot,
-    side,
-    energyWh,
-    priceMicroPerKwh: price,
-    delivery: 'delivered' as const,
-    feeder: null,
-    holdId: null,
-    filledWh: 0,
-    sequence: index + 1,
-  }));
-  return explainedOrders(terms, orders, coverMicro);
+  const orders = rows.map((row, at) => order(row, at));
+  return explainedOrders(termsOf(chosen), orders, coverMicro);
 }
 
 export function explainedOrders(
-  terms: SlotTerms,
-  orders: readonly (GatedOrder & BookOrder)[],
+  chosen: SlotTerms,
+  orders: readonly BookedOrder[],
   coverMicro: (household: string) => number = () => Infinity,
 ): ExplainedSlot {
-  const { tariff } = terms;
-  const { trades } = clearOrders({ orders, tariff, rules: terms.rules, coverMicro });
+  const terms: SlotTerms = { ...chosen, mechanism: 'call-auction' };
+  const { trades } = clearOrders({
+    orders: orders.map((one) => ({ ...one, orderId: one.id, householdId: one.household })),
+    tariff: terms.tariff,
+    rules: terms.rules,
+    coverMicro,
+  });
+  return asGate(terms, orders, trades);
+}
+
+/** Lets orders come one after the other, and explains the slot at its gate. */
+export function traded(rows: readonly OrderRow[], chosen: Chosen = {}): ExplainedSlot {
+  const terms: SlotTerms = { ...termsOf(chosen), mechanism: 'continuous' };
+  const book = new SlotBook(terms.tariff, []);
+  const orders = new Map(rows.map((row, at) => [row[0], order(row, at)]));
+  const trades: MatchedTrade[] = [];
+  for (const came of orders.values()) {
+    const { timeInForce, ...placed } = came;
+    const arrival = book.place(
+      { ...placed, ...(timeInForce === 'gtc' ? {} : { timeInForce }) },
+      () => Infinity,
+    );
+    if (arrival.outcome !== 'taken' || arrival.match === null) continue;
+    trades.push(...arrival.match.trades);
+    for (const { orderId, status, filledWh } of arrival.match.orders) {
+      orders.set(orderId, { ...orders.get(orderId)!, status, filledWh });
+    }
+  }
+  const known = [...orders.values()].filter(
+    (one) => one.status !== 'cancelled' || one.filledWh > 0,
+  );
+  return asGate(terms, known, trades);
+}
+
+function asGate(
+  terms: SlotTerms,
+  orders: readonly BookedOrder[],
+  trades: readonly MatchedTrade[],
+): ExplainedSlot {
   const book = explainOrders(terms, orders, trades);
   return { terms, basis: 'gate', revision: 0, at: terms.slotEnd, timeZone: 'Europe/Berlin', book };
 }

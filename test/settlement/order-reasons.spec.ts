@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { REASON_CODES, type ReasonCode } from '../../src/market/order-reasons.js';
 import { orderFairness, type ExplainedSlot } from '../../src/settlement/slot-fairness.js';
-import { closed, gated, home, wires } from './explained.js';
+import { closed, gated, home, traded, wires } from './explained.js';
 
 /** Every reason that an order can be told, by a street made for it. */
 
@@ -112,11 +112,62 @@ const STREETS: Record<ReasonCode, [street: () => ExplainedSlot, whose: string, t
         ],
       ],
     ],
+    'taken-back': [
+      [
+        // The newer ask comes to meet the older bid of the same household, which gives way.
+        () =>
+          traded([
+            ['b1', 'B', 'bid', 500, 200_000],
+            ['a1', 'A', 'ask', 200, 150_000],
+            ['a2', 'B', 'ask', 100, 180_000],
+          ]),
+        'B',
+        [
+          'filled 200: 200 Wh bought at 0.20 EUR/kWh; your limit was 0.20 EUR/kWh.',
+          'taken-back 300: 300 Wh were taken back before anybody met them, by you or for a newer order of yours that came to meet it.',
+          'no-counterpart 100: Nobody else wanted to buy within reach in this slot.',
+        ],
+      ],
+    ],
+    'not-met': [
+      [
+        () =>
+          traded(
+            [
+              ['b1', 'B', 'bid', 500, 170_000],
+              ['b2', 'C', 'bid', 400, 180_000],
+              ['a1', 'A', 'ask', 600, 140_000],
+              ['a2', 'D', 'ask', 100, 190_000],
+            ],
+            { tariff: { gridFeeMicroPerKwh: 20_000 } },
+          ),
+        'B',
+        [
+          'filled 200: 200 Wh bought at 0.17 EUR/kWh; your limit was 0.17 EUR/kWh.',
+          'not-met 300: You bid 0.17 EUR/kWh. Until the gate, all that was asked within that limit met better or earlier bids; the lowest ask left then was 0.21 EUR/kWh.',
+        ],
+      ],
+    ],
+    'not-at-once': [
+      [
+        () =>
+          traded([
+            ['a1', 'A', 'ask', 200, 150_000],
+            ['b1', 'B', 'bid', 500, 200_000, 'ioc'],
+            ['a2', 'A', 'ask', 300, 150_000],
+          ]),
+        'B',
+        [
+          'filled 200: 200 Wh bought at 0.15 EUR/kWh; your limit was 0.20 EUR/kWh.',
+          'not-at-once 300: You bid 0.20 EUR/kWh, at once or not at all: when it came, no more was left within that limit.',
+        ],
+      ],
+    ],
     'no-counterpart': [
       [
         () => closed([home('B', -300)]),
         'B',
-        ['no-counterpart 300: Nobody within reach had energy to sell in this slot.'],
+        ['no-counterpart 300: Nobody else had energy to sell within reach in this slot.'],
       ],
       [
         () =>
@@ -125,7 +176,7 @@ const STREETS: Record<ReasonCode, [street: () => ExplainedSlot, whose: string, t
             sharing: { key: 'static', priceMicroPerKwh: null },
           }),
         'A',
-        ['no-counterpart 300: Nobody within reach wanted to buy in this slot.'],
+        ['no-counterpart 300: Nobody else wanted to buy within reach in this slot.'],
       ],
     ],
     'beyond-limit': [

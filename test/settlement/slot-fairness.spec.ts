@@ -21,7 +21,9 @@ import {
   explainedOrders,
   gated,
   home,
+  order,
   termsOf,
+  traded,
   wires,
   type OrderRow,
 } from './explained.js';
@@ -272,6 +274,40 @@ describe(`the figures (seed ${SEED})`, () => {
     );
   });
 
+  test('of continuous trading never exceed what the linear program finds possible', () => {
+    const anyOrder = fc.record({
+      household: fc.nat(4),
+      side: fc.constantFrom('bid' as const, 'ask' as const),
+      energyWh: fc.integer({ min: 1, max: 6 }),
+      price: fc.integer({ min: 0, max: 12 }),
+      timeInForce: fc.constantFrom('gtc' as const, 'gtc' as const, 'ioc' as const, 'fok' as const),
+    });
+    fc.assert(
+      fc.property(fc.array(anyOrder, { maxLength: 9 }), (orders) => {
+        const slot = traded(
+          orders.map(({ household, side, energyWh, price, timeInForce }, at): OrderRow => [
+            `o${at}`,
+            `h${household}`,
+            side,
+            energyWh,
+            price * KILO,
+            timeInForce,
+          ]),
+          { tariff: WIDE },
+        );
+        const { bids, asks } = sidesOf(slot);
+        const told = slotFairness(slot);
+        expect(told.possibleWelfareMicro).toBe(optimumOf(bids, asks).welfare);
+        expect(told.welfareMicro).toBeLessThanOrEqual(told.possibleWelfareMicro);
+        assertTold(
+          slot,
+          orders.map(({ household }) => `h${household}`),
+        );
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  });
+
   test('in a network are those of its linear program, and a full wire is full', () => {
     fc.assert(
       fc.property(anyBook(), ({ network, bids, asks, kThousandths, rationing }) => {
@@ -297,22 +333,9 @@ describe(`the figures (seed ${SEED})`, () => {
         ].flatMap((order) => (order.quantity === 0 ? [] : [{ ...order, price: order.price + 2 }]));
         const slot = explainedOrders(
           terms,
-          raised.map(({ id, trader, node, price, quantity, side, sequence = 0 }) => ({
-            microgrid: 'street',
-            id,
-            orderId: id,
-            household: trader,
-            householdId: trader,
-            slot: terms.slot,
-            side,
-            energyWh: quantity,
-            priceMicroPerKwh: price * KILO,
-            delivery: 'delivered' as const,
-            feeder: node,
-            holdId: null,
-            filledWh: 0,
-            sequence,
-          })),
+          raised.map(({ id, trader, node, price, quantity, side, sequence = 0 }) =>
+            order([id, trader, side, quantity, price * KILO], sequence, node),
+          ),
         );
         const [wanted, offered] = [bids, asks].map((side) =>
           side.map((order) => ({ ...order, price: order.price + 2 })),

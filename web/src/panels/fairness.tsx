@@ -174,6 +174,9 @@ function History({ slots, shown, microgrid, choose }: HistoryProps): ReactNode {
 const HELD: Readonly<Record<string, string>> = {
   'outside-tariffs': 'your limit',
   wallet: 'your wallet',
+  'taken-back': 'taken back',
+  'not-met': 'nobody left',
+  'not-at-once': 'nobody left',
   'wallet-rounding': 'rounding',
   wish: 'a neighbor’s wish',
   'no-counterpart': 'nobody there',
