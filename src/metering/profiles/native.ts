@@ -1,10 +1,13 @@
 import { parseReadingsTopic } from '../../broker/topics.js';
-import { decodeReadings } from '../reading.js';
 import type { DecodedReading } from '../reading.js';
+import { decodeMessage } from '../signed-reading.js';
 import { refused } from './session.js';
 import type { Profile, ProfileMessage, ProfileOutput, ProfileReading } from './session.js';
 
-/** The payload of the contract, `{"readAt", "importWh", "exportWh", "powerW"?}` or an array of them. */
+/**
+ * The payload of the contract, `{"readAt", "importWh", "exportWh", "powerW"?}` or an array of them, bare
+ * or signed. Whether a signature is good only the service knows, which has the meter's key.
+ */
 export const native: Profile = {
   name: 'native',
   filters: (topic) => [topic],
@@ -13,19 +16,24 @@ export const native: Profile = {
 
 function take({ topic, payload, retained }: ProfileMessage): ProfileOutput {
   if (retained) return refused('retained', 'readings must not be published as retained');
-  const { readings, rejections } = decodeReadings(payload);
+  const { readings, rejections, signed } = decodeMessage(payload);
   const meter = parseReadingsTopic(topic)?.meterId;
-  return { readings: readings.flatMap((one) => valuesOf(one, meter)), rejections };
+  return { readings: readings.flatMap((one) => valuesOf(one, meter, signed !== null)), rejections };
 }
 
 /** Each register by itself, then the power. */
-function valuesOf(reading: DecodedReading, meter: string | undefined): ProfileReading[] {
+function valuesOf(
+  reading: DecodedReading,
+  meter: string | undefined,
+  isSigned: boolean,
+): ProfileReading[] {
   const { readAt, readAtMillis, importMicroWh, exportMicroWh, powerW } = reading;
   const common = {
     ...(meter === undefined ? {} : { meter }),
     readAt,
     readAtMillis,
     quality: 'measured' as const,
+    ...(isSigned ? { note: 'signed; the signature is not checked here' } : {}),
   };
   const registers = [
     { register: 'import' as const, microWh: importMicroWh },
