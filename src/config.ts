@@ -70,6 +70,8 @@ function oneOf<const Choices extends readonly [string, ...string[]]>(choices: Ch
 
 const HOST = z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/, 'must be a host name or an IP address');
 
+const PATH = z.string().transform((path) => resolve(path));
+
 const ORIGINS = z.string().transform((text, context) => {
   const origins = text
     .split(',')
@@ -87,6 +89,16 @@ const ORIGINS = z.string().transform((text, context) => {
 });
 
 const DATABASE = address(['postgres', 'postgresql'], 'postgres://user:secret@host:5432/database');
+
+/** Each of these is of no use without the other. */
+const TLS_NEEDS = [
+  ['MQTT_TLS_PORT', 'MQTT_TLS_CERT'],
+  ['MQTT_TLS_CERT', 'MQTT_TLS_KEY'],
+  ['MQTT_TLS_KEY', 'MQTT_TLS_CERT'],
+  ['MQTT_TLS_CERT', 'MQTT_TLS_PORT'],
+  ['MQTT_TLS_CA', 'MQTT_TLS_PORT'],
+  ['MQTT_TLS_CRL', 'MQTT_TLS_CA'],
+] as const;
 
 const ENVIRONMENT = z
   .object({
@@ -107,8 +119,18 @@ const ENVIRONMENT = z
       .default('neighborwatt'),
     MQTT_HOST: HOST.default('127.0.0.1'),
     MQTT_PORT: whole(1883, 0, 65_535),
+    // Another listener of the embedded broker, with TLS. A CA asks for client certificates.
+    MQTT_TLS_HOST: HOST.default('0.0.0.0'),
+    MQTT_TLS_PORT: whole(0, 0, 65_535).removeDefault().optional(),
+    MQTT_TLS_CERT: PATH.optional(),
+    MQTT_TLS_KEY: PATH.optional(),
+    MQTT_TLS_CA: PATH.optional(),
+    MQTT_TLS_CRL: PATH.optional(),
     MQTT_MAX_PAYLOAD_BYTES: whole(1_048_576, 1_024, 16_777_216),
     MQTT_MAX_CONNECTIONS: whole(20_000, 1, 1_000_000),
+    MQTT_MAX_CONNECTIONS_PER_ADDRESS: whole(5_000, 1, 1_000_000),
+    MQTT_CONNECT_TIMEOUT_SECONDS: whole(10, 1, 300),
+    MQTT_MAX_MESSAGES_PER_SECOND: whole(1_000, 1, 1_000_000),
     MQTT_MAX_IN_FLIGHT: whole(10_000, 1, 65_535),
     HTTP_HOST: HOST.default('127.0.0.1'),
     HTTP_PORT: whole(3000, 0, 65_535),
@@ -155,6 +177,16 @@ const ENVIRONMENT = z
         });
       }
     }
+    for (const [name, needed] of TLS_NEEDS) {
+      if (env[name] !== undefined && env[needed] === undefined) {
+        const message = `needs ${needed}`;
+        context.addIssue({ code: 'custom', path: [name], message });
+      }
+    }
+    if (env.MQTT_TLS_PORT !== undefined && env.MQTT_URL !== undefined) {
+      const message = 'is for the embedded broker, and MQTT_URL names another';
+      context.addIssue({ code: 'custom', path: ['MQTT_TLS_PORT'], message });
+    }
     for (const name of ['MQTT_USERNAME', 'MQTT_PASSWORD'] as const) {
       if (env[name] !== undefined && env.MQTT_URL === undefined) {
         context.addIssue({
@@ -176,8 +208,17 @@ const ENVIRONMENT = z
     mqttClientId: env.MQTT_CLIENT_ID,
     mqttHost: env.MQTT_HOST,
     mqttPort: env.MQTT_PORT,
+    mqttTlsHost: env.MQTT_TLS_HOST,
+    mqttTlsPort: env.MQTT_TLS_PORT,
+    mqttTlsCert: env.MQTT_TLS_CERT,
+    mqttTlsKey: env.MQTT_TLS_KEY,
+    mqttTlsCa: env.MQTT_TLS_CA,
+    mqttTlsCrl: env.MQTT_TLS_CRL,
     mqttMaxPayloadBytes: env.MQTT_MAX_PAYLOAD_BYTES,
     mqttMaxConnections: env.MQTT_MAX_CONNECTIONS,
+    mqttMaxConnectionsPerAddress: env.MQTT_MAX_CONNECTIONS_PER_ADDRESS,
+    mqttConnectTimeoutSeconds: env.MQTT_CONNECT_TIMEOUT_SECONDS,
+    mqttMaxMessagesPerSecond: env.MQTT_MAX_MESSAGES_PER_SECOND,
     mqttMaxInFlight: env.MQTT_MAX_IN_FLIGHT,
     httpHost: env.HTTP_HOST,
     httpPort: env.HTTP_PORT,

@@ -83,6 +83,17 @@ export class MetricsController {
       },
     });
     new Gauge({
+      name: 'neighborwatt_broker_refusals',
+      help: 'Whom the embedded broker refused, cut off or held back since the start, by reason',
+      labelNames: ['reason'],
+      registers,
+      collect() {
+        for (const [reason, count] of Object.entries(broker.refusals())) {
+          this.set({ reason }, count);
+        }
+      },
+    });
+    new Gauge({
       name: 'neighborwatt_broker_connected',
       help: '1 while messages arrive',
       registers,

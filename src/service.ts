@@ -59,7 +59,8 @@ export async function startService(
     await app.listen(settings.httpPort, settings.httpHost);
     const httpPort = portOf(app);
     const mqttPort = settings.mqttUrl === undefined ? broker.port : null;
-    await writeWhereabouts(settings, { httpPort, mqttPort, pid: process.pid });
+    const mqttTlsPort = broker.tlsPort || null;
+    await writeWhereabouts(settings, { httpPort, mqttPort, mqttTlsPort, pid: process.pid });
     return { app, httpPort, mqttPort, stop: () => app.close() };
   } catch (error) {
     await app.close().catch(() => undefined);
@@ -113,6 +114,8 @@ async function startBroker(app: INestApplication, broker: BrokerService): Promis
   const intake = app.get(DeviceIntakeService);
   await broker.start({
     authenticate: (username, password) => devices.authenticate(username, password),
+    identify: (name) => devices.identify(name),
+    ended: (principals) => devices.ended(principals),
     mayPublish: (principal, topic) => devices.mayPublish(principal, topic),
     maySubscribe: (principal, filter) => devices.maySubscribe(principal, filter),
     intake: (message) => intake.intake(message),

@@ -12,6 +12,10 @@ export interface BrokerLink {
   stop(): Promise<void>;
   /** Where the embedded broker listens; 0 for an external one. */
   readonly port: number;
+  /** The same with TLS; 0 where there is none. */
+  readonly tlsPort: number;
+  /** Whom the embedded broker refused or held back since the start, by reason. */
+  refusals(): Readonly<Record<string, number>>;
 }
 
 /** A topic filter of devices that do not publish on native topics. */
@@ -40,6 +44,10 @@ export interface Principal {
 export interface BrokerOptions<P extends Principal = Principal> {
   /** Null when the name or the secret is wrong. */
   authenticate(username: string | undefined, password: Buffer | undefined): Promise<P | null>;
+  /** Who has a certificate of this name; null when nobody may. The certificate is good already. */
+  identify?(name: string): Promise<P | null>;
+  /** Those of the connected whose access has ended or whose secret has changed. */
+  ended?(principals: readonly P[]): Promise<readonly P[]>;
   /** `ignored` is acknowledged and dropped: devices say more than they are asked for. */
   mayPublish(principal: P, topic: string): Promise<boolean | 'ignored'> | boolean | 'ignored';
   maySubscribe(principal: P, filter: string): Promise<boolean> | boolean;

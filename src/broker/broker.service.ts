@@ -55,6 +55,16 @@ export class BrokerService implements BeforeApplicationShutdown {
     return this.link?.port ?? 0;
   }
 
+  /** The port of its listener with TLS; 0 when there is none. */
+  get tlsPort(): number {
+    return this.link?.tlsPort ?? 0;
+  }
+
+  /** Whom the embedded broker refused, cut off or held back since the start, by reason. */
+  refusals(): Readonly<Record<string, number>> {
+    return this.link?.refusals() ?? {};
+  }
+
   /** Ends the connections of a user of the embedded broker, e.g. when its secret is revoked. */
   disconnect(username: string): void {
     this.link?.disconnect(username);

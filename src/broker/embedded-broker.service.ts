@@ -1,14 +1,14 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
-import { Aedes, type AedesOptions, type Client } from 'aedes';
+import { Aedes, type AedesOptions, type Client, type ConnectPacket } from 'aedes';
 import type { Settings } from '../config.js';
-import {
-  BrokerProblem,
-  type BrokerLink,
-  type BrokerOptions,
-  type Principal,
-} from './broker-link.js';
-import { capQueues } from './embedded-queues.service.js';
+import type { BrokerLink, BrokerOptions, Principal } from './broker-link.js';
+import { Doors, type DoorSettings, type Visitor } from './doors.service.js';
+import { capQueues, keepGranted } from './embedded-queues.service.js';
+import { Buckets, Tally, type BrokerRefusal } from './limits.js';
+import { guardPackets } from './packet-guard.service.js';
+import { filterCovers } from './topics.js';
 
 /**
  * An MQTT 3.1.1 broker inside the service. A reading is acknowledged when `intake` has resolved; when
@@ -16,43 +16,63 @@ import { capQueues } from './embedded-queues.service.js';
  */
 export class EmbeddedBroker<P extends Principal> implements BrokerLink {
   private readonly log = new Logger('Broker');
+  private readonly tally = new Tally();
+  private readonly doors: Doors;
+  private readonly rate: Buckets;
+  private readonly failures = new Buckets(FAILURES_PER_SECOND, 10, MAX_ADDRESSES);
+  private readonly visitors = new WeakMap<Client, Visitor>();
+  private readonly asked = new WeakMap<Client, ConnectPacket>();
   private readonly principals = new WeakMap<Client, P>();
+  private readonly granted = new WeakMap<Client, Set<string>>();
   private readonly connections = new Map<string, Set<Client>>();
+  /** Ids of the sessions that are kept for a user. */
+  private readonly sessions = new Map<string, Set<string>>();
   private readonly underway = new Set<Promise<void>>();
-  private readonly sockets = new Set<Socket>();
   private broker: Aedes | undefined;
-  private server: Server | undefined;
+  private sweep: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly settings: BrokerSettings,
     private readonly options: BrokerOptions<P>,
-  ) {}
+  ) {
+    this.doors = new Doors(settings, this.tally, (visitor) => this.accept(visitor));
+    this.rate = new Buckets(settings.mqttMaxMessagesPerSecond, BURST_SECONDS, MAX_METERS);
+  }
 
   async start(): Promise<void> {
-    const broker = await Aedes.createBroker({ ...LIMITS, ...this.hooks() });
-    capQueues(broker, MAX_QUEUED_PER_CLIENT);
-    broker.on('clientDisconnect', (client) => this.forget(client));
-    broker.on('clientError', (client, error) => {
-      this.log.debug(`${client.id}: ${error.message}`);
+    const broker = await Aedes.createBroker({
+      ...LIMITS,
+      connectTimeout: this.settings.mqttConnectTimeoutSeconds * 1_000,
+      ...this.hooks(),
     });
-    broker.on('connectionError', (_client, error) => this.log.debug(error.message));
-    // Small reads: what one connection has sent and not yet had acknowledged is held in memory.
-    const server = createServer({ highWaterMark: 16_384, keepAlive: true, noDelay: true });
-    server.on('connection', (socket) => this.accept(broker, socket));
-    server.maxConnections = this.settings.mqttMaxConnections;
+    capQueues(broker, MAX_QUEUED_PER_CLIENT);
+    keepGranted(broker, (client, filter) => this.granted.get(client)?.has(filter) === true);
+    broker.on('clientDisconnect', (client) => this.forget(client));
+    broker.on('clientError', (client, error) => this.note(error, client.id));
+    broker.on('connectionError', (_client, error) => this.note(error, 'somebody'));
+    broker.on('unsubscribe', (filters, client) => {
+      for (const filter of filters) this.granted.get(client)?.delete(filter);
+    });
     this.broker = broker;
-    this.server = server;
     try {
-      await this.listen(server);
+      await this.doors.open();
     } catch (error) {
       await this.stop();
       throw error;
     }
+    this.sweep = setInterval(() => void this.endAccess(), SWEEP_MILLIS).unref();
   }
 
   get port(): number {
-    const address = this.server?.address();
-    return typeof address === 'object' && address ? address.port : 0;
+    return this.doors.port;
+  }
+
+  get tlsPort(): number {
+    return this.doors.tlsPort;
+  }
+
+  refusals(): Readonly<Record<string, number>> {
+    return this.tally.all();
   }
 
   async publish(topic: string, payload: string | Buffer): Promise<void> {
@@ -68,7 +88,7 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
   async follow(): Promise<void> {}
 
   connected(): boolean {
-    return this.server?.listening === true;
+    return this.doors.isOpen();
   }
 
   disconnect(username: string): void {
@@ -76,23 +96,26 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
   }
 
   async stop(): Promise<void> {
-    const { server, broker } = this;
-    this.server = undefined;
+    const { broker } = this;
     this.broker = undefined;
-    server?.close();
+    clearInterval(this.sweep);
+    this.doors.close();
     await Promise.allSettled(this.underway);
     // What was taken in is acknowledged in the same turn that intake resolves; let it reach the wire.
     await new Promise((resolve) => setImmediate(resolve));
     if (broker) await new Promise<void>((resolve) => broker.close(resolve));
-    // Those that had not logged in yet.
-    for (const socket of this.sockets) socket.destroy();
+    this.doors.clear();
   }
 
   private hooks(): AedesOptions {
     return {
-      preConnect: (_client, packet, done) => {
+      preConnect: (client, packet, done) => {
+        this.asked.set(client, packet);
+        const username = this.visitors.get(client)?.certified ?? packet.username ?? '';
         // A client id is a name within its user: nobody else's session can be taken over with it.
-        if (packet.clientId) packet.clientId = `${packet.username ?? ''}/${packet.clientId}`;
+        if (packet.clientId) packet.clientId = `${username}/${packet.clientId}`;
+        // Who promises to say nothing for ever is still asked for a sign of life.
+        packet.keepalive = Math.min(packet.keepalive || MAX_KEEPALIVE, MAX_KEEPALIVE);
         done(null, true);
       },
       authenticate: (client, username, password, done) => {
@@ -111,7 +134,7 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
         }
         // A reading is an event, not a state: a kept copy would be delivered as news later.
         packet.retain = false;
-        this.take(client, packet.topic, packet.payload).then(
+        this.take(client, packet).then(
           () => done(),
           (error: unknown) => done(error instanceof Error ? error : new Error(messageOf(error))),
         );
@@ -122,7 +145,13 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
           (error: unknown) => done(error instanceof Error ? error : new Error(messageOf(error))),
         );
       },
-      authorizeForward: (_client, packet) => (packet.topic.startsWith('$') ? null : packet),
+      // Asked again: what waits in a session was sorted by what it asked for, not what it was granted.
+      authorizeForward: (client, packet) => {
+        const { topic } = packet;
+        const filters = [...(this.granted.get(client) ?? [])];
+        const may = !topic.startsWith('$') && filters.some((filter) => filterCovers(filter, topic));
+        return may ? packet : null;
+      },
     };
   }
 
@@ -132,31 +161,83 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
     username: string | undefined,
     password: Buffer | undefined,
   ): Promise<number | null> {
-    const principal = await this.options.authenticate(username, password);
-    if (!principal) return BAD_USERNAME_OR_PASSWORD;
+    const visitor = this.visitors.get(client);
+    if (!visitor) return NOT_AUTHORIZED;
+    const principal = await this.recognise(visitor, username, password);
+    if (!principal) {
+      this.tally.add('bad_log_in');
+      // Whoever guesses waits for the answer.
+      const address = visitor.socket.remoteAddress ?? '';
+      const waitMillis = this.failures.take(address, performance.now());
+      if (waitMillis > 0) await sleep(Math.min(waitMillis, MAX_WAIT_MILLIS));
+      return BAD_USERNAME_OR_PASSWORD;
+    }
     const clients = this.connections.get(principal.username) ?? new Set();
-    if (clients.size >= MAX_CONNECTIONS_PER_USER) return NOT_AUTHORIZED;
+    if (clients.size >= MAX_CONNECTIONS_PER_USER) {
+      this.tally.add('too_many_of_device');
+      return NOT_AUTHORIZED;
+    }
     this.connections.set(principal.username, clients.add(client));
     this.principals.set(client, principal);
+    this.granted.set(client, new Set());
+    this.limitSessions(client, principal.username);
+    visitor.admit();
     // A connection that ends before it is established is never announced as disconnected.
     client.conn.once('close', () => this.forget(client));
     if (client.conn.destroyed) this.forget(client);
     return null;
   }
 
-  private async take(client: Client, topic: string, payload: string | Buffer): Promise<void> {
+  /** By certificate where the door asks for one: it stands in place of the secret. */
+  private async recognise(
+    { certified }: Visitor,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<P | null> {
+    if (certified === null) return this.options.authenticate(username, password);
+    if (username !== undefined && username !== certified) return null;
+    return (await this.options.identify?.(certified)) ?? null;
+  }
+
+  /** A user has so many sessions that are kept while it is away; any further ends with its connection. */
+  private limitSessions(client: Client, username: string): void {
+    const packet = this.asked.get(client);
+    if (!packet) return;
+    const kept = this.sessions.get(username) ?? new Set();
+    if (packet.clean) kept.delete(client.id);
+    else if (kept.has(client.id) || kept.size < MAX_SESSIONS_PER_USER) kept.add(client.id);
+    else {
+      packet.clean = true;
+      (client as { clean: boolean }).clean = true;
+    }
+    if (kept.size > 0) this.sessions.set(username, kept);
+    else this.sessions.delete(username);
+  }
+
+  private async take(client: Client, packet: TakenPacket): Promise<void> {
+    const { topic, payload, qos, dup } = packet;
     const principal = this.principals.get(client);
     if (!principal) throw new Error('not authenticated');
+    const { username } = principal;
+    // Half a handshake of QoS 2 would have to be kept for whoever never sends the other half.
+    if (qos === 2) throw this.refusal('unsupported_qos', `${username} publishes with QoS 2`);
     const may = topic.startsWith('$') ? false : await this.options.mayPublish(principal, topic);
-    if (may === 'ignored') return;
     if (!may) {
-      throw new Error(`${principal.username} may not publish to ${topic.slice(0, 200)}`);
+      const what = `${username} may not publish to ${topic.slice(0, 200)}`;
+      throw this.refusal('forbidden_topic', what);
+    }
+    await this.hold(username, topic);
+    if (may === 'ignored') {
+      // Acknowledged, and passed on to nobody: topics of this kind are not forwarded.
+      packet.topic = IGNORED_TOPIC;
+      return;
     }
     const taken = this.options.intake({
       topic,
       payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
       retained: false,
-      username: principal.username,
+      username,
+      ...(dup === true ? { mayRepeat: true } : {}),
     });
     const settled = taken.then(
       () => undefined,
@@ -173,10 +254,49 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
     }
   }
 
+  /** Holds a message back that comes too fast; its connection is read no further meanwhile. */
+  private async hold(username: string, topic: string): Promise<void> {
+    const [root, , kind, meter] = topic.split('/');
+    const isMeter = root === 'microgrids' && kind === 'meters';
+    const key = isMeter ? `${username}/${meter}` : username;
+    const waitMillis = this.rate.take(key, performance.now());
+    if (waitMillis === 0) return;
+    this.tally.add('too_many_messages');
+    await sleep(Math.min(waitMillis, MAX_WAIT_MILLIS));
+  }
+
   private async maySubscribe(client: Client, filter: string): Promise<boolean> {
     const principal = this.principals.get(client);
-    if (!principal || filter.startsWith('$') || filter.length > MAX_FILTER_LENGTH) return false;
-    return this.options.maySubscribe(principal, filter);
+    const granted = this.granted.get(client);
+    if (!principal || !granted) return false;
+    if (!granted.has(filter) && granted.size >= MAX_SUBSCRIPTIONS) {
+      this.tally.add('too_many_subscriptions');
+      return false;
+    }
+    const may =
+      !filter.startsWith('$') &&
+      filter.length <= MAX_FILTER_LENGTH &&
+      (await this.options.maySubscribe(principal, filter));
+    if (may) granted.add(filter);
+    else this.tally.add('forbidden_filter');
+    return may;
+  }
+
+  /** Cuts off who is connected and has no access any more, also those that only listen. */
+  private async endAccess(): Promise<void> {
+    const clients = [...this.connections.values()].flatMap((some) => [...some]);
+    const principals = clients.map((client) => this.principals.get(client)!);
+    if (principals.length === 0) return;
+    try {
+      const ended = new Set((await this.options.ended?.(principals)) ?? []);
+      for (const [place, client] of clients.entries()) {
+        if (!ended.has(principals[place]!)) continue;
+        this.tally.add('access_ended');
+        client.close();
+      }
+    } catch (error) {
+      this.log.warn(`Who is connected was not looked at again: ${messageOf(error)}`);
+    }
   }
 
   private forget(client: Client): void {
@@ -187,89 +307,92 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
     if (clients.size === 0) this.connections.delete(username);
   }
 
-  private accept(broker: Aedes, socket: Socket): void {
-    this.sockets.add(socket);
-    socket.once('close', () => this.sockets.delete(socket));
-    limitPackets(broker.handle(socket), this.settings.mqttMaxPayloadBytes + PACKET_OVERHEAD_BYTES);
-  }
-
-  private async listen(server: Server): Promise<void> {
-    const { mqttHost: host, mqttPort: port } = this.settings;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new BrokerProblem(whyNot(error, host, port)));
-      });
-      server.listen({ host, port, exclusive: true }, resolve);
-    });
-    server.on('error', (error) => this.log.error(error.message));
-    this.log.log(`MQTT broker listens on ${host}:${this.port}`);
-  }
-}
-
-export type BrokerSettings = Pick<
-  Settings,
-  | 'mqttHost'
-  | 'mqttPort'
-  | 'mqttMaxPayloadBytes'
-  | 'mqttMaxConnections'
-  | 'mqttUrl'
-  | 'mqttUsername'
-  | 'mqttPassword'
-  | 'mqttClientId'
-  | 'mqttMaxInFlight'
->;
-
-/** Refuses a packet by its announced length, before its bytes are collected. */
-function limitPackets(client: Client, mostBytes: number): void {
-  const { _parser: parser } = client as unknown as { _parser: PacketParser };
-  const parseLength = parser._parseLength;
-  parser._parseLength = function limited(this: PacketParser): boolean {
-    const complete = parseLength.call(this);
-    if (complete && this.packet.length > mostBytes) {
-      client.conn.destroy(new Error(`a packet of ${this.packet.length} bytes is too large`));
-      // Parsing stops here: the bytes that follow belong to the refused packet.
-      return false;
+  private accept(visitor: Visitor): void {
+    const { broker } = this;
+    if (!broker) {
+      visitor.socket.destroy();
+      return;
     }
-    return complete;
-  };
+    const client = broker.handle(visitor.socket as Socket);
+    this.visitors.set(client, visitor);
+    const mostBytes = this.settings.mqttMaxPayloadBytes + PACKET_OVERHEAD_BYTES;
+    guardPackets(client, mostBytes, (reason) => this.tally.add(reason));
+  }
+
+  private refusal(reason: BrokerRefusal, what: string): Error {
+    this.tally.add(reason);
+    return new Error(what);
+  }
+
+  /** Counts what aedes has ended a connection for. */
+  private note(error: Error, who: string): void {
+    const reason = REASONS.find(([text]) => error.message.startsWith(text))?.[1];
+    if (reason) this.tally.add(reason);
+    this.log.debug(`${who}: ${error.message}`);
+  }
 }
 
-interface PacketParser {
-  readonly packet: { readonly length: number };
-  _parseLength(): boolean;
+export type BrokerSettings = DoorSettings &
+  Pick<
+    Settings,
+    | 'mqttMaxPayloadBytes'
+    | 'mqttMaxMessagesPerSecond'
+    | 'mqttConnectTimeoutSeconds'
+    | 'mqttUrl'
+    | 'mqttUsername'
+    | 'mqttPassword'
+    | 'mqttClientId'
+    | 'mqttMaxInFlight'
+  >;
+
+interface TakenPacket {
+  topic: string;
+  payload: string | Buffer;
+  qos: number;
+  dup?: boolean;
 }
 
 function refused(returnCode: number): Error & { returnCode: number } {
   return Object.assign(new Error(`connection refused (${returnCode})`), { returnCode });
 }
 
-function whyNot(error: NodeJS.ErrnoException, host: string, port: number): string {
-  if (error.code === 'EADDRINUSE') {
-    return `Port ${port} on ${host}, for MQTT, is in use by another program: set MQTT_PORT to a free port, or MQTT_URL to use the broker that is there.`;
-  }
-  if (error.code === 'EACCES') {
-    return `Port ${port}, for MQTT, may not be opened by this user: set MQTT_PORT to one above 1023.`;
-  }
-  return `The MQTT broker cannot listen on ${host}:${port} (${error.message}): set MQTT_HOST and MQTT_PORT.`;
-}
-
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** How aedes begins to say why. */
+const REASONS: readonly (readonly [string, BrokerRefusal])[] = [
+  ['connect did not arrive in time', 'no_connect'],
+  ['keep alive timeout', 'silent'],
+  ['drain timeout', 'not_reading'],
+  ['Invalid protocol', 'malformed_packet'],
+  ['Client queue limit reached', 'malformed_packet'],
+  ['topic has too many levels', 'forbidden_topic'],
+];
+
 const LIMITS: AedesOptions = {
-  connectTimeout: 10_000,
   // A client that does not read for so long is dropped, so that it stalls nobody else.
   drainTimeout: 20_000,
-  maxInflightInbound: 100,
   maxTopicLevels: 16,
   maxClientsIdLength: 256,
 };
 
+const IGNORED_TOPIC = '$ignored';
+
 const MAX_CONNECTIONS_PER_USER = 32;
+const MAX_SESSIONS_PER_USER = 8;
+const MAX_SUBSCRIPTIONS = 100;
 const MAX_QUEUED_PER_CLIENT = 1_000;
 const MAX_FILTER_LENGTH = 512;
 const PACKET_OVERHEAD_BYTES = 1_024;
+/** Seconds; a connection that is silent for half as much again ends. */
+const MAX_KEEPALIVE = 3_600;
+const BURST_SECONDS = 2;
+const MAX_METERS = 100_000;
+const MAX_ADDRESSES = 10_000;
+const FAILURES_PER_SECOND = 5;
+const MAX_WAIT_MILLIS = 10_000;
+const SWEEP_MILLIS = 3_000;
 
 // MQTT 3.1.1, table 3.1.
 const SERVER_UNAVAILABLE = 3;

@@ -1,4 +1,4 @@
-import type { Aedes } from 'aedes';
+import type { Aedes, Client } from 'aedes';
 
 /**
  * Bounds what the embedded broker keeps for a client that is away: beyond `mostMessages` the newest
@@ -26,8 +26,26 @@ export function capQueues(broker: Aedes, mostMessages: number): void {
   };
 }
 
+/**
+ * Keeps of a session only the subscriptions that were granted: aedes keeps every one of a packet as
+ * soon as one of them is granted, and would gather messages for all of them.
+ */
+export function keepGranted(
+  broker: Aedes,
+  isGranted: (client: Client, filter: string) => boolean,
+): void {
+  const { persistence } = broker as unknown as { persistence: Persistence };
+  const add = persistence.addSubscriptions.bind(persistence);
+  persistence.addSubscriptions = (client, subscriptions) =>
+    add(
+      client,
+      subscriptions.filter(({ topic }) => isGranted(client, topic)),
+    );
+}
+
 /** The part of aedes-persistence that is used here. */
 interface Persistence {
+  addSubscriptions(client: Client, subscriptions: readonly { topic: string }[]): Promise<void>;
   outgoingEnqueue(subscription: { clientId: string }, packet: unknown): Promise<void>;
   outgoingEnqueueCombi(
     subscriptions: readonly { clientId: string }[],

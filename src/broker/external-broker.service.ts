@@ -17,6 +17,7 @@ import { READINGS_FILTER } from './topics.js';
  */
 export class ExternalBroker implements BrokerLink {
   readonly port = 0;
+  readonly tlsPort = 0;
   private readonly log = new Logger('Broker');
   private readonly underway = new Set<Promise<void>>();
   private readonly waitingForRoom: (() => void)[] = [];
@@ -89,6 +90,11 @@ export class ExternalBroker implements BrokerLink {
 
   connected(): boolean {
     return this.subscribed;
+  }
+
+  /** Whom it refuses is the broker's own affair. */
+  refusals(): Record<string, number> {
+    return {};
   }
 
   /** Its users are the broker's own. */

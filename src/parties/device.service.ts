@@ -68,6 +68,26 @@ export class DeviceService {
     return principal;
   }
 
+  /** The device of this name, for a connection whose certificate says it; null when it has no access. */
+  async identify(username: string): Promise<Principal | null> {
+    const device = (await this.devices([username])).get(username);
+    if (!device) return null;
+    const principal = principalOf(device);
+    this.remember(principal, device.secretHash, principal);
+    return principal;
+  }
+
+  /** Those of the connected whose access has ended, or whose secret is another one by now. */
+  async ended(principals: readonly Principal[]): Promise<Principal[]> {
+    const now = await this.clock.now();
+    const usernames = [...new Set(principals.map(({ username }) => username))];
+    const rows = await this.database.query<Credential>(store.CREDENTIALS, [usernames, now]);
+    const hashes = new Map(rows.map((row) => [row.username, row.secretHash]));
+    return principals.filter(
+      (principal) => hashes.get(principal.username) !== this.secretHashes.get(principal),
+    );
+  }
+
   /**
    * Whether the device may publish there. What a device with topics of its own says elsewhere, such
    * as its state or that it is online, is ignored: it cannot be made to keep it to itself.
