@@ -129,7 +129,7 @@ export function judge(
   }
   if (fault) return refuse(fault);
   if (signed) {
-    const context = 'context' in signed ? signed.context : '';
+    const context = 'keyHash' in signed ? `${signed.context} ${signed.keyHash}` : '';
     verdict.counter = { value: signed.counter, context };
   }
   for (const reading of message.readings) {

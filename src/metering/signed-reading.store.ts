@@ -9,14 +9,14 @@ import { isSigned } from './signed-reading.js';
 
 /**
  * Names the readings that were signed by hashes over their messages too, so that what a record
- * commits to leads to the meter's signature. Answers at once where no meter has a key.
+ * commits to leads to the meter's signature. Answers at once where no meter has signed.
  */
 export async function nameSigned(
   sql: Sql,
   microgridId: string,
   slots: readonly MeteredSlot[],
 ): Promise<MeteredSlot[]> {
-  const rows = await sql.query<{ meterId: string }>(METERS_WITH_KEYS, [microgridId]);
+  const rows = await sql.query<{ meterId: string }>(METERS_THAT_SIGN, [microgridId]);
   const signing = new Set(rows.map(({ meterId }) => meterId));
   const asked = slots
     .filter(({ meterId }) => signing.has(meterId))
@@ -64,8 +64,8 @@ interface SentRow {
   bytes: Buffer;
 }
 
-const METERS_WITH_KEYS = `
-SELECT DISTINCT meter_id AS "meterId" FROM meter_key WHERE microgrid_id = $1`;
+const METERS_THAT_SIGN = `
+SELECT DISTINCT meter_id AS "meterId" FROM meter_counter WHERE microgrid_id = $1`;
 
 const SENT = `
 SELECT r.meter_id AS "meterId", r.register, r.read_at AS "readAt", r.value_wh AS "valueWh",

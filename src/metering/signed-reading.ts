@@ -51,7 +51,11 @@ export async function signatureFault(
   key: MeterKey | null,
 ): Promise<Rejection | null> {
   if (!key && !signed) return null;
-  if (!key) return { reason: 'unknown_key', detail: 'signed, but no key of the meter is known' };
+  if (!key) {
+    // The key that a profile checked with stands in the meter's mapping.
+    if (signed && 'keyHash' in signed) return null;
+    return { reason: 'unknown_key', detail: 'signed, but no key of the meter is known' };
+  }
   if (!key.publicKey) return { reason: 'revoked_key', detail: "the meter's key was revoked" };
   if (!signed) return { reason: 'unsigned', detail: 'the meter has a key and has to sign' };
   if (!(await isSignedBy(signed, key))) {
@@ -79,8 +83,9 @@ export async function isSignedBy(
 
 const verifySignature = promisify(verify);
 
-/** Whether a message that was kept was signed. */
+/** Whether a message that was kept was signed, as such a message or as OCMF. */
 export function isSigned(bytes: Buffer): boolean {
+  if (bytes.toString('latin1', 0, 5) === 'OCMF|') return true;
   const opened = openSigned(bytes);
   return opened !== null && !('reason' in opened);
 }

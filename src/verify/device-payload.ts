@@ -40,6 +40,8 @@ export function deviceSays(
       one.microWh !== null &&
       one.readAtMillis === receivedAtMillis,
   );
-  if (values.length === 0) return 'nothing';
+  // Of signed documents nothing is said that the key did not sign: each tells by itself.
+  const signs = devices.length > 0 && devices.every(({ profile }) => profile === 'ocmf');
+  if (values.length === 0) return signs ? 'otherwise' : 'nothing';
   return values.some((one) => String(one.microWh) === microWh) ? 'the same' : 'otherwise';
 }

@@ -71,13 +71,13 @@ export const BORDERS_THEN = `
   ) known ON true
   ORDER BY asked.place`;
 
-/** The readings of meters in a window; of a meter with a key, the messages that they came in. */
+/** The readings of meters in a window; of a meter that ever signed, the messages that they came in. */
 export const READINGS = `
   SELECT meter_id AS meter, register, read_at::text AS "readAt", value_wh::text AS "valueWh",
     encode(payload_hash, 'hex') AS "payloadHash",
     CASE WHEN EXISTS (
-      SELECT FROM meter_key
-      WHERE meter_key.microgrid_id = reading.microgrid_id AND meter_key.meter_id = reading.meter_id
+      SELECT FROM meter_counter signing
+      WHERE signing.microgrid_id = reading.microgrid_id AND signing.meter_id = reading.meter_id
     ) THEN (
       SELECT bytes FROM reading_payload sent
       WHERE sent.microgrid_id = reading.microgrid_id AND sent.payload_hash = reading.payload_hash
