@@ -140,10 +140,12 @@ const SLOTS: Slot[] = [
     end: '09:45',
     sun: [250, 300, -300],
     net: { bert: 130, cleo: 20, dora: 60, emil: 75, fred: 35, gerd: 25, hugo: 15 },
-    after: (rooms) =>
-      rooms.database.transaction((sql) =>
+    after: async (rooms, meters) => {
+      await register(rooms, 'dora-grid', meters.signs('dora-grid', 4));
+      await rooms.database.transaction((sql) =>
         rooms.parties.moveOut(sql, STREET, 'dora', at('10:00'), 'otto'),
-      ),
+      );
+    },
   },
   {
     end: '10:00',
@@ -160,6 +162,10 @@ const SLOTS: Slot[] = [
       meters.flow('gerd-grid', 12.345678);
       await meters.read('gerd-grid', at('10:18'));
     },
+    after: (rooms) =>
+      rooms.database.transaction((sql) =>
+        rooms.meterKeys.revoke(sql, STREET, 'dora-grid', 'otto'),
+      ),
   },
   {
     end: '10:30',
@@ -202,12 +208,7 @@ const SLOTS: Slot[] = [
     sun: [140, 400, -100],
     net: { bert: 230, cleo: 45, emil: 85, fred: 15, gerd: 5, hugo: 65 },
     silent: ['hugo-grid'],
-    after: async (rooms, meters) => {
-      await meters.read('hugo-grid', at('11:44'));
-      await rooms.database.transaction((sql) =>
-        rooms.meterKeys.revoke(sql, STREET, 'sun-pv', 'otto'),
-      );
-    },
+    after: (_, meters) => meters.read('hugo-grid', at('11:44')),
   },
 ];
 
