@@ -341,8 +341,12 @@ export class Members {
   private addKey({ meter, number, publicKey, unsignedUntil }: MeterKeyFacts, at: Instant): void {
     const known = this.keys.get(meter) ?? [];
     if (number !== known.length + 1) throw new Error(`key ${number} of ${meter} is not the next`);
-    const der = publicKey === null ? null : Buffer.from(publicKey, 'base64');
-    this.keys.set(meter, [...known, { ...meterKey(number, der), der, at, unsignedUntil }]);
+    try {
+      const der = publicKey === null ? null : Buffer.from(publicKey, 'base64');
+      this.keys.set(meter, [...known, { ...meterKey(number, der), der, at, unsignedUntil }]);
+    } catch {
+      throw new Error(`key ${number} of ${meter} is no public key`);
+    }
   }
 
   private moveOut(facts: JsonObject): void {

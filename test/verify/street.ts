@@ -163,9 +163,7 @@ const SLOTS: Slot[] = [
       await meters.read('gerd-grid', at('10:18'));
     },
     after: (rooms) =>
-      rooms.database.transaction((sql) =>
-        rooms.meterKeys.revoke(sql, STREET, 'dora-grid', 'otto'),
-      ),
+      rooms.database.transaction((sql) => rooms.meterKeys.revoke(sql, STREET, 'dora-grid', 'otto')),
   },
   {
     end: '10:30',
