@@ -16,10 +16,15 @@ export class Authority {
 
   static async make(folder: string, name: string): Promise<Authority> {
     const authority = new Authority(folder, name);
+    const key = join(folder, `${name}.key`);
     await openssl(
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-days', '2', '-subj', `/CN=${name}`, '-keyout', join(folder, `${name}.key`)],
-      ...['-out', authority.certificate],
+      `req -x509 ${NEW_KEY} -days 2`,
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      key,
+      '-out',
+      authority.certificate,
     );
     return authority;
   }
@@ -28,19 +33,25 @@ export class Authority {
   async issue(name: string): Promise<{ cert: string; key: string }> {
     const path = (suffix: string): string => join(this.folder, `${this.name}-${name}.${suffix}`);
     await openssl(
-      ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-subj', `/CN=${name}`, '-keyout', path('key'), '-out', path('csr')],
+      `req ${NEW_KEY}`,
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      path('key'),
+      '-out',
+      path('csr'),
     );
     await writeFile(path('ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
-    await openssl(
-      ...['x509', '-req', '-days', '2', '-in', path('csr'), '-CA', this.certificate],
-      ...['-CAkey', join(this.folder, `${this.name}.key`), '-extfile', path('ext')],
-      ...['-out', path('pem')],
-    );
+    const authority = ['-CA', this.certificate, '-CAkey', join(this.folder, `${this.name}.key`)];
+    const files = ['-in', path('csr'), '-extfile', path('ext'), '-out', path('pem')];
+    await openssl('x509 -req -days 2', ...authority, ...files);
     return { cert: path('pem'), key: path('key') };
   }
 }
 
-async function openssl(...args: string[]): Promise<void> {
-  await promisify(execFile)('openssl', args);
+const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
+
+/** @param words separated by spaces; what may hold one itself stands in `more` */
+async function openssl(words: string, ...more: string[]): Promise<void> {
+  await promisify(execFile)('openssl', [...words.split(' '), ...more]);
 }
