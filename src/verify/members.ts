@@ -4,7 +4,7 @@ import type { StandingWish } from '../market/limits.js';
 import { wishFacts } from '../market/market-records.js';
 import { connectionW } from '../metering/plausibility.js';
 import { registersFor, type Register } from '../metering/reading.js';
-import { meterKey, type MeterKey, type MeterKeyFacts } from '../parties/meter-key.js';
+import type { MeterKeyFacts } from '../parties/meter-key.js';
 import type { MeterRole, Microgrid, NetworkVersion, TariffVersion } from '../parties/microgrid.js';
 import { networkIn } from '../parties/network.js';
 import { tariffIn } from '../parties/tariff.js';
@@ -12,6 +12,7 @@ import { canonicalJson, type JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import type { PastDevice } from './device-payload.js';
 import type { Row } from './finding.js';
+import { PastKeys, type Signing } from './past-keys.js';
 import { PastDevices, type DeviceFacts } from './past-devices.js';
 
 /**
@@ -44,18 +45,6 @@ interface EnrolledMeter extends Active {
   gateway: string | null;
 }
 
-interface RegisteredKey extends MeterKey {
-  der: Buffer | null;
-  at: Instant;
-  unsignedUntil?: Instant | undefined;
-}
-
-/** The keys that a meter ever had, and until when it may have said something without. */
-export interface Signing {
-  keys: readonly MeterKey[];
-  unsignedUntilMillis: number;
-}
-
 interface StandingLimits {
   validFrom: Instant;
   sellAboveMicroPerKwh: number | null;
@@ -72,7 +61,7 @@ export class Members {
   private readonly meters = new Map<string, EnrolledMeter>();
   private readonly metersOf = new Map<string, string[]>();
   private readonly gateways = new Set<string>();
-  private readonly keys = new Map<string, RegisteredKey[]>();
+  private readonly keys = new PastKeys();
   private readonly devices = new PastDevices();
   private readonly limits = new Map<string, StandingLimits[]>();
 
@@ -93,7 +82,7 @@ export class Members {
     }
     if (kind === 'operator-action' && facts['action'] === 'moved-out') this.moveOut(facts);
     if (kind === 'operator-action' && facts['action'] === 'meter-key') {
-      this.addKey(facts as MeterKeyFacts, at);
+      this.keys.add(facts as MeterKeyFacts, at);
     }
     if (kind === 'operator-action' && facts['action'] === 'meter-profile') {
       this.devices.set(facts as DeviceFacts);
@@ -171,9 +160,7 @@ export class Members {
 
   /** What a meter has to sign with; null for one that never had a key. */
   signingOf(meter: string): Signing | null {
-    const keys = this.keys.get(meter);
-    if (!keys) return null;
-    return { keys, unsignedUntilMillis: parseInstant(keys[0]!.unsignedUntil ?? keys[0]!.at) };
+    return this.keys.of(meter);
   }
 
   /** What the connection carries that a register measures; null for a meter that is not enrolled. */
@@ -244,14 +231,7 @@ export class Members {
   }
 
   meterKeyRows(): Row[] {
-    return [...this.keys].flatMap(([meter, keys]) =>
-      keys.map(({ number, der, at }) => ({
-        meter_id: meter,
-        number,
-        public_key: der,
-        registered_at: at,
-      })),
-    );
+    return this.keys.rows();
   }
 
   /** Devices that ever spoke for this meter in a format of their own, in order. */
@@ -336,17 +316,6 @@ export class Members {
     this.metersOf.set(household, [...(this.metersOf.get(household) ?? []), meter]);
     // Records from before there were profiles say nothing of it.
     if (added.profile !== undefined) this.devices.set(added);
-  }
-
-  private addKey({ meter, number, publicKey, unsignedUntil }: MeterKeyFacts, at: Instant): void {
-    const known = this.keys.get(meter) ?? [];
-    if (number !== known.length + 1) throw new Error(`key ${number} of ${meter} is not the next`);
-    try {
-      const der = publicKey === null ? null : Buffer.from(publicKey, 'base64');
-      this.keys.set(meter, [...known, { ...meterKey(number, der), der, at, unsignedUntil }]);
-    } catch {
-      throw new Error(`key ${number} of ${meter} is no public key`);
-    }
   }
 
   private moveOut(facts: JsonObject): void {

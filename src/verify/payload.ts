@@ -8,7 +8,7 @@ import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import { deviceSays, type PastDevice } from './device-payload.js';
 import type { Findings } from './finding.js';
-import type { Signing } from './members.js';
+import type { Signing } from './past-keys.js';
 
 /**
  * A payload as a meter sent it, and the rows that name it: each row says what the payload says, and
