@@ -194,6 +194,30 @@ export type Wish =
   | { kind: 'neighbor'; alias: string; premiumMicroPerKwh: number }
   | { kind: 'feeder' | 'solar'; premiumMicroPerKwh: number };
 
+/** An order for a coming slot, and what has become of it. */
+export interface Order {
+  id: string;
+  slot: Instant;
+  side: 'bid' | 'ask';
+  energyWh: number;
+  priceMicroPerKwh: number;
+  delivery: 'delivered' | 'firm';
+  status: 'open' | 'filled' | 'partly-filled' | 'unfilled' | 'cancelled';
+  filledWh: number;
+}
+
+/** What is left of a slot's open orders, by price, best first. */
+export interface OrderBook {
+  slot: Instant;
+  bids: PriceLevel[];
+  asks: PriceLevel[];
+}
+
+export interface PriceLevel {
+  priceMicroPerKwh: number;
+  energyWh: number;
+}
+
 /** How a household lets its autopilot quote. */
 export interface StrategyChoice {
   strategy: string;

@@ -58,8 +58,15 @@ export class Api {
     return this.authorised((token) => send<string>('GET', path, { token, spelled: true }));
   }
 
-  post<T>(path: string, body: unknown): Promise<T> {
-    return this.authorised((token) => send<T>('POST', path, { token, body }));
+  /** @param key the same one tells the service that this is the same request, sent again */
+  post<T>(path: string, body: unknown, key?: string): Promise<T> {
+    return this.authorised((token) =>
+      send<T>('POST', path, { token, body, ...(key !== undefined && { key }) }),
+    );
+  }
+
+  delete<T>(path: string): Promise<T> {
+    return this.authorised((token) => send<T>('DELETE', path, { token }));
   }
 
   put<T>(path: string, body: unknown): Promise<T> {
@@ -133,11 +140,18 @@ export class Api {
 export async function send<T>(
   method: string,
   path: string,
-  options: { token?: string; body?: unknown; signal?: AbortSignal; spelled?: boolean } = {},
+  options: {
+    token?: string;
+    body?: unknown;
+    key?: string;
+    signal?: AbortSignal;
+    spelled?: boolean;
+  } = {},
 ): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (options.token !== undefined) headers['authorization'] = `Bearer ${options.token}`;
   if (options.body !== undefined) headers['content-type'] = 'application/json';
+  if (options.key !== undefined) headers['idempotency-key'] = options.key;
   let response: Response;
   try {
     response = await fetch(path, {

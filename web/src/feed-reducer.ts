@@ -143,7 +143,9 @@ function countUp(versions: Versions, events: readonly FeedEvent[]): Versions {
   return {
     ...versions,
     slots: versions.slots + has(['slot-closed', 'correction', 'gate']),
-    household: versions.household + has(['settlement', 'correction', 'deposit', 'award', 'order']),
+    household:
+      versions.household +
+      has(['settlement', 'correction', 'deposit', 'award', 'order', 'match', 'gate']),
     terms: versions.terms + has(['limits', 'tariff']),
   };
 }

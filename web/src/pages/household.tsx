@@ -35,6 +35,7 @@ import { LimitsPanel } from '../panels/limits-form.js';
 import { LivePower } from '../panels/live-power.js';
 import { MoneyPanel, type SavedEver } from '../panels/money.js';
 import { Panel, Skeleton, Trouble } from '../panels/panel.js';
+import { OrdersPanel } from '../panels/orders-panel.js';
 import { PriceChart } from '../panels/price-chart.js';
 import { SettlementList } from '../panels/settlement-list.js';
 import { SlotClock } from '../panels/slot-clock.js';
@@ -214,6 +215,14 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
             limits={limits}
             microgrid={microgrid}
             save={(wishes) => saveLimits({ wishes })}
+          />
+        )}
+        {ahead && (
+          <OrdersPanel
+            api={api}
+            household={household.household}
+            microgrid={microgrid}
+            version={state.versions.household + state.versions.slots}
           />
         )}
         {ahead && (
