@@ -239,6 +239,52 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
     await page.context().close();
   }, 120_000);
 
+  test('an order is placed, met, listed and taken back, on a street that trades at once', async () => {
+    await foundMarket(
+      url,
+      people.find(({ user }) => user === 'operator')!,
+    );
+    const [seller, buyer] = await Promise.all(
+      ['stall-1', 'stall-2'].map(async (user) => {
+        const page = await open({ ...PHONE, reducedMotion: 'reduce' });
+        await page.locator('[name=user]').fill(`tenant-${user}`);
+        await page.locator('[name=password]').fill(MARKET_PASSWORD);
+        await page.getByTestId('log-in').getByRole('button', { name: 'Log in' }).click();
+        // The last slot that is offered: gates close every few seconds here.
+        const slots = page.locator('[name=order-slot]');
+        await slots.waitFor();
+        await slots.selectOption({ index: 47 });
+        return page;
+      }),
+    );
+    const order = async (page: Page, side: string, energy: string, price: string) => {
+      await page.locator('[name=order-side]').selectOption(side);
+      await page.locator('[name=order-energy]').fill(energy);
+      await page.locator('[name=order-price]').fill(price);
+      await page.getByRole('button', { name: 'Place order' }).click();
+    };
+    await expectText(seller!, 'panel-orders', /You have placed no order yet/);
+    await seller!.locator('[name=order-energy]').fill('much');
+    await expectText(seller!, 'order-words', /such as 0\.5/);
+    expect(await seller!.getByRole('button', { name: 'Place order' }).isDisabled()).toBe(true);
+    await order(seller!, 'ask', '0.9', '0.31');
+    await expectText(seller!, 'order-said', /^Not placed\. The price lies outside the tariffs/);
+    const slot = await seller!.locator('[name=order-slot]').inputValue();
+    await order(seller!, 'ask', '0.9', '0.12');
+    await expectText(seller!, 'order-said', /^Placed: waiting\.$/);
+    await buyer!.locator('[name=order-slot]').selectOption(slot);
+    await expectText(buyer!, 'order-book', /900\sWh|0\.9\skWh/);
+    await order(buyer!, 'bid', '0.5', '0.20');
+    await expectText(buyer!, 'order-said', /^Placed: traded in full\.$/);
+    // The feed tells the seller, whose page reads its orders again.
+    await expectText(seller!, 'order-list', /waiting, .* of .* traded/);
+    await picture(seller!, 'orders');
+    await expectAccessible(seller!);
+    await seller!.getByRole('button', { name: /^Take back/ }).click();
+    await expectText(seller!, 'order-list', /the rest taken back/);
+    for (const page of [seller!, buyer!]) await page.context().close();
+  }, 120_000);
+
   test('a lost connection is said, and the feed goes on without a gap', async () => {
     const page = await open();
     await logIn(page, 'hazel');
@@ -258,6 +304,59 @@ function startStreet(dataDir: string): ChildProcess {
     env: { ...process.env, DATA_DIR: dataDir, HTTP_PORT: '0', MQTT_PORT: '0', NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+}
+
+const MARKET_PASSWORD = 'a-stall-on-the-market';
+
+/** A second street, whose orders trade the moment they come, with two households. */
+async function foundMarket(url: string, { user, password }: Login): Promise<void> {
+  const send = async (path: string, body: unknown, token?: string) => {
+    const response = await fetch(`${url}/v1/${path}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify(body),
+    });
+    const answer = (await response.json()) as Record<string, string>;
+    expect([path, response.ok, answer]).toEqual([path, true, answer]);
+    return answer;
+  };
+  const { token } = await send('sessions', { user, password });
+  const microgrid = 'market-place';
+  await send(
+    'operator/microgrids',
+    {
+      microgrid,
+      name: 'Market Place',
+      currency: 'EUR',
+      mechanism: 'continuous',
+      creditLimitMicro: 5_000_000,
+      startsAt: '2026-06-01T00:00:00Z',
+      tariff: { bands: [{ fromMinute: 0, retailMicroPerKwh: 300_000, feedInMicroPerKwh: 80_000 }] },
+    },
+    token,
+  );
+  const stalls = ['stall-1', 'stall-2'];
+  const members = stalls.map((household) => ({
+    household,
+    meters: [{ meter: `${household}-grid`, role: 'grid' }],
+  }));
+  await send(`operator/microgrids/${microgrid}/members`, { members }, token);
+  for (const household of stalls) {
+    const person = { person: `tenant-${household}`, name: 'A stall', password: MARKET_PASSWORD };
+    const grants = [{ role: 'household', microgrid, household }];
+    await send('operator/people', { ...person, grants }, token);
+  }
+}
+
+/** Into the folder `PICTURES`, for people to look at. */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env['PICTURES'];
+  if (folder !== undefined) {
+    await page.getByTestId('panel-orders').screenshot({ path: join(folder, `${name}.png`) });
+  }
 }
 
 async function untilJson<T>(file: string, good: (value: T) => boolean = () => true): Promise<T> {
