@@ -157,13 +157,15 @@ export function explainBook(book: FairBook): ExplainedBook {
     [...booked].map(([key, order]) => [key, optimum.filled.get(order) ?? 0] as const),
   );
   const wished = withWishes(book, sides);
-  const possible = wished
+  const most = wished
     ? wished.trades.reduce((sum, trade) => sum + gainOfCleared(trade), 0n)
     : optimum.welfare;
   const welfare = trades.reduce(
     (sum, trade, at) => sum + gainOf(trade, booked, tariff) + premiumOf(trade, wished?.trades[at]),
     0n,
   );
+  // A tariff that came after the gate may have excluded what was traded before.
+  const possible = welfare > most ? welfare : most;
   const sellers = new Set(trades.map(({ sellerPriceMicroPerKwh }) => sellerPriceMicroPerKwh));
   return {
     ...book,

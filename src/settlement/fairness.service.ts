@@ -33,6 +33,14 @@ export type FairnessOutcome =
   | { readonly outcome: 'explained'; readonly slot: ExplainedSlot }
   | { readonly outcome: 'not_cleared_yet' | 'erased_in_part' };
 
+/** One explanation for all who ask at the same time. */
+interface Kept {
+  readonly restsOn: string;
+  readonly told: Promise<FairnessOutcome>;
+  /** Counted once it is there. */
+  orders: number;
+}
+
 /** Orders that are kept at most in slots explained before. */
 const KEPT_ORDERS = 100_000;
 
@@ -42,7 +50,7 @@ const KEPT_ORDERS = 100_000;
  */
 @Injectable()
 export class FairnessService {
-  private readonly kept = new Map<string, { of: string; told: FairnessOutcome; orders: number }>();
+  private readonly kept = new Map<string, Kept>();
   private keptOrders = 0;
 
   constructor(
@@ -92,14 +100,24 @@ export class FairnessService {
     return { slot: told.slot, restsOn: `${cleared.slot} ${restsOn(cleared)}` };
   }
 
-  async explainCleared(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
+  explainCleared(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
     const place = `${microgrid.microgridId} ${cleared.slot}`;
-    const of = restsOn(cleared);
     const known = this.kept.get(place);
-    if (known?.of === of) return known.told;
-    const told = await this.tell(microgrid, cleared);
-    this.keep(place, of, told);
-    return told;
+    if (known?.restsOn === restsOn(cleared)) return known.told;
+    this.forget(place);
+    const kept: Kept = {
+      restsOn: restsOn(cleared),
+      told: this.tell(microgrid, cleared),
+      orders: 0,
+    };
+    this.kept.set(place, kept);
+    kept.told.then(
+      (told) => this.count(place, kept, told),
+      () => {
+        if (this.kept.get(place) === kept) this.forget(place);
+      },
+    );
+    return kept.told;
   }
 
   private async tell(microgrid: Microgrid, cleared: ClearedSlot): Promise<FairnessOutcome> {
@@ -162,11 +180,11 @@ export class FairnessService {
     return explained({ terms, basis: 'close', revision, at: terms.slotEnd, timeZone, book });
   }
 
-  private keep(place: string, of: string, told: FairnessOutcome): void {
-    this.forget(place);
-    const orders = 1 + (told.outcome === 'explained' ? told.slot.book.orders.length : 0);
-    this.kept.set(place, { of, told, orders });
-    this.keptOrders += orders;
+  /** Makes room for what has just been told; what was told longest ago goes first. */
+  private count(place: string, kept: Kept, told: FairnessOutcome): void {
+    if (this.kept.get(place) !== kept) return;
+    kept.orders = 1 + (told.outcome === 'explained' ? told.slot.book.orders.length : 0);
+    this.keptOrders += kept.orders;
     for (const oldest of this.kept.keys()) {
       if (this.keptOrders <= KEPT_ORDERS) break;
       this.forget(oldest);
