@@ -58,7 +58,7 @@ function Table({
                   <th scope="col" className="number wide">
                     Competitive
                   </th>
-                  <th scope="col" className="number">
+                  <th scope="col" className="number wide">
                     Traded of possible, kWh
                   </th>
                 </>
@@ -83,7 +83,7 @@ function Table({
                 {hasEnergy && (
                   <>
                     <td className="number wide soft">{interval(slot)}</td>
-                    <td className="number">
+                    <td className="number wide">
                       {formatKwh(slot.tradedWh ?? 0)} / {formatKwh(slot.possibleWh ?? 0)}
                     </td>
                   </>
