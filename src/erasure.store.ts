@@ -128,6 +128,7 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
   },
   ofMeters('borders', 'register_border'),
   ofMeters('suspectReadings', 'suspect_reading'),
+  ofMeters('exchanges', 'meter_exchange'),
   ofMeters('lateReadings', 'late_reading'),
   ofMeters('rejections', 'rejection'),
   ofHousehold('measurements', 'measurement'),

@@ -3,6 +3,8 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { DatabaseService } from './database/database.service.js';
 import type { Sql } from './database/database.service.js';
 import { erase, migrated } from './database-commands.js';
+import { ExchangeService } from './metering/exchange.service.js';
+import { METER_EXCHANGE } from './metering/meter-exchange.js';
 import { MeteringService } from './metering/metering.service.js';
 import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
 import { DEVICE_COMMANDS, listed, writeSecrets } from './operator-device-commands.js';
@@ -120,6 +122,13 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
     options: { user: TEXT },
     required: ['user'],
     run: resetPassword,
+  },
+  'exchange-meter': {
+    usage: '--microgrid M --meter ID --at INSTANT [--import OLD,NEW] [--export OLD,NEW]',
+    summary: 'a meter was replaced: what the old one showed last and the new one first, in Wh',
+    options: { microgrid: TEXT, meter: TEXT, at: TEXT, import: TEXT, export: TEXT },
+    required: ['microgrid', 'meter', 'at'],
+    run: exchangeMeter,
   },
   'move-out': {
     usage: '--microgrid M --household H --at INSTANT',
@@ -279,6 +288,27 @@ async function resetPassword(app: INestApplicationContext, given: Given): Promis
   );
   const text = `Reset token, shown only now, good until ${issued.expiresAt}: ${issued.token}`;
   return { document: { person, ...issued }, text };
+}
+
+async function exchangeMeter(app: INestApplicationContext, given: Given): Promise<Outcome> {
+  const [microgridId, meter] = [given.text('microgrid'), given.text('meter')];
+  const values = (name: 'import' | 'export') => {
+    const text = given.optional(name);
+    if (text === undefined) return {};
+    const [oldFinalWh, newFirstWh] = text.split(',');
+    return { [name]: { oldFinalWh, newFirstWh } };
+  };
+  const exchange = parse(METER_EXCHANGE, {
+    exchangedAt: given.text('at'),
+    ...values('import'),
+    ...values('export'),
+  });
+  const microgrid = await app.get(PartiesService).microgrid(app.get(DatabaseService), microgridId);
+  if (!microgrid) throw new UsageError(`There is no microgrid ${microgridId}.`);
+  const document = await transaction(app, (sql) =>
+    app.get(ExchangeService).exchange(sql, microgrid, meter, exchange, BY),
+  );
+  return { document, text: `${meter} goes on as another one from ${document.exchangedAt}.` };
 }
 
 async function moveOut(app: INestApplicationContext, given: Given): Promise<Outcome> {

@@ -19,6 +19,7 @@ import { MeterKeys0019 } from './migrations/0019-meter-keys.js';
 import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
+import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -42,4 +43,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Continuous0020,
   Wishes0022,
   CheapChecks0025,
+  MeterExchange0038,
 ];

@@ -67,6 +67,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   trade: insertOnly(),
   trade_settlement: insertOnly(),
   meter_counter: changing('it counts on', ['UPDATE (counter)'], ['DELETE']),
+  meter_exchange: insertOnly('DELETE'),
   late_reading: changing('work in hand', ['UPDATE (times)', 'DELETE'], ['DELETE']),
   rejection: changing('a repeated refusal counts up', ['UPDATE'], ['DELETE']),
   slot: changing('it is opened, closed and corrected', ['UPDATE']),

@@ -382,6 +382,20 @@ CREATE TABLE meter_counter (
   CONSTRAINT meter_counter_pkey PRIMARY KEY (microgrid_id, meter_id, key_number, context)
 );
 
+CREATE TABLE meter_exchange (
+  microgrid_id ident NOT NULL,
+  meter_id ident NOT NULL,
+  register text NOT NULL,
+  exchanged_at timestamp with time zone NOT NULL,
+  old_final_wh numeric NOT NULL,
+  new_first_wh numeric NOT NULL,
+  sequence safe_integer NOT NULL,
+  CONSTRAINT meter_exchange_pkey PRIMARY KEY (microgrid_id, meter_id, register, exchanged_at),
+  CONSTRAINT meter_exchange_new_first_wh_check CHECK (new_first_wh >= 0::numeric),
+  CONSTRAINT meter_exchange_old_final_wh_check CHECK (old_final_wh >= 0::numeric),
+  CONSTRAINT meter_exchange_register_check CHECK (register = ANY (ARRAY['import'::text, 'export'::text]))
+);
+
 CREATE TABLE meter_key (
   microgrid_id ident NOT NULL,
   meter_id ident NOT NULL,
@@ -1085,6 +1099,8 @@ CREATE TRIGGER measurement_insert_only BEFORE UPDATE OR TRUNCATE ON measurement 
 
 CREATE TRIGGER measurement_only_erased AFTER DELETE ON measurement REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
 
+CREATE TRIGGER meter_exchange_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON meter_exchange FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE TRIGGER meter_key_erasable BEFORE DELETE ON meter_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
 
 CREATE TRIGGER meter_key_insert_only BEFORE UPDATE OR TRUNCATE ON meter_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1272,6 +1288,10 @@ GRANT INSERT, SELECT, UPDATE ON meter_claim TO neighborwatt_service;
 GRANT DELETE, SELECT ON meter_counter TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT, UPDATE (counter) ON meter_counter TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON meter_exchange TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON meter_exchange TO neighborwatt_service;
 
 GRANT DELETE, SELECT ON meter_key TO neighborwatt_eraser;
 

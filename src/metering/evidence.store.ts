@@ -6,6 +6,7 @@ import type { Instant } from '../units/slot.js';
 import { surroundings } from './border.js';
 import type { BorderQuality, RegisterReading } from './border.js';
 import type { RegisterSlot } from './border.store.js';
+import { readExchanges } from './exchange.store.js';
 import { DEFAULT_CONNECTION_W, judge, LOOKAHEAD } from './plausibility.js';
 import type { Judgement, Suspect } from './plausibility.js';
 import type { Evidence } from './slot-borders.js';
@@ -49,11 +50,12 @@ export async function readEvidence(
     };
   });
   const runs = await readRuns(sql, microgridId, spans);
+  const exchanges = await readExchanges(sql, microgridId, spans);
   doubtful.forEach((slots, place) => {
     const { row } = slots[0]!;
     const anchor = row.is_refuted ? null : anchorOf(row);
     const run = runs.get(place + 1) ?? [];
-    const judgement = judge(run, anchor, row.max_w);
+    const judgement = judge(run, anchor, row.max_w, exchanges.get(place + 1));
     for (const { register, row: own } of slots) {
       evidence[own.place - 1] = {
         ...fromRun(register, run, anchor, judgement),
@@ -256,7 +258,10 @@ const EVIDENCE = `
 SELECT asked.place,
   carried.value_wh AS carried_wh, carried.quality AS carried_quality,
   carried.anchor_at, carried.anchor_wh, run.anchor_shown_wh, connection.max_w,
-  anchor.is_refuted, run.clean AND NOT anchor.is_refuted AS clean,
+  anchor.is_refuted, run.clean AND NOT anchor.is_refuted AND NOT EXISTS (
+    SELECT FROM meter_exchange r
+    WHERE ${OF_ASKED} AND r.exchanged_at > coalesce(carried.anchor_at, '-infinity')
+  ) AS clean,
   run.before_at, run.before_wh, run.first_at, run.first_wh, run.last_at, run.last_wh,
   run.after_at, run.after_wh, settled.read_at AS next_anchor_at, settled.value_wh AS next_anchor_wh
 FROM ${ASKED}

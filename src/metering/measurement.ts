@@ -21,6 +21,11 @@ export interface Border {
   readingHashes: string[];
   /** When each of them was read. */
   readAts?: Instant[];
+  /**
+   * By how much each of them counts for more than its meter showed, in Wh: behind an exchange or a
+   * rollover. Absent where none does.
+   */
+  offsets?: string[];
 }
 
 /** One register of one meter over a slot. Without a start there is no energy. */

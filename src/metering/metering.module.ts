@@ -1,4 +1,6 @@
 import { Global, Module } from '@nestjs/common';
+import { ExchangeController } from './exchange.controller.js';
+import { ExchangeService } from './exchange.service.js';
 import { IntakeService } from './intake.service.js';
 import { MeasurementsController } from './measurements.controller.js';
 import { MeteringService } from './metering.service.js';
@@ -7,8 +9,8 @@ import { OversightController } from './oversight.controller.js';
 /** From a meter's message to the energy of a slot. */
 @Global()
 @Module({
-  controllers: [MeasurementsController, OversightController],
-  providers: [IntakeService, MeteringService],
-  exports: [IntakeService, MeteringService],
+  controllers: [ExchangeController, MeasurementsController, OversightController],
+  providers: [ExchangeService, IntakeService, MeteringService],
+  exports: [ExchangeService, IntakeService, MeteringService],
 })
 export class MeteringModule {}

@@ -91,6 +91,11 @@ export function startMoved({ carried }: Evidence, { start }: SlotBorders): boole
   return start !== null && differ(carried, start);
 }
 
+/** Micro-Wh that may be negative, as decimal Wh. */
+function formatOffset(microWh: bigint): string {
+  return microWh < 0n ? `-${formatRegisterWh(-microWh)}` : formatRegisterWh(microWh);
+}
+
 type Level = Pick<Border, 'valueWh' | 'quality'>;
 
 function differ(a: Level | null, b: Level | null): boolean {
@@ -118,5 +123,8 @@ function borderOf({ meterId, register }: Evidence, border: BorderValue): Border 
     readingHashes: border.readings.map(({ atMillis, microWh, offsetMicroWh = 0n }) =>
       readingHash(meterId, formatInstant(atMillis), register, microWh - offsetMicroWh),
     ),
+    ...(border.readings.some(({ offsetMicroWh = 0n }) => offsetMicroWh !== 0n)
+      ? { offsets: border.readings.map(({ offsetMicroWh = 0n }) => formatOffset(offsetMicroWh)) }
+      : {}),
   };
 }

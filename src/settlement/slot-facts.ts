@@ -16,9 +16,12 @@ export type RegisterFacts = {
   startWh: number | null;
   startQuality: BorderQuality | null;
   startReadings: string[];
+  /** Where a reading counts for more than its meter showed, by how many Wh each does. */
+  startOffsets?: string[];
   endWh: number | null;
   endQuality: BorderQuality | null;
   endReadings: string[];
+  endOffsets?: string[];
 };
 
 /** Of a `household-slot` record, and of a household's `correction`, which adds the revision. */

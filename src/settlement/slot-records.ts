@@ -100,9 +100,11 @@ function registerFacts({ meterId, role, register, start, end }: MeterSlot): Json
     startWh: start?.valueWh ?? null,
     startQuality: start?.quality ?? null,
     startReadings: [...(start?.readingHashes ?? [])],
+    ...(start?.offsets === undefined ? {} : { startOffsets: start.offsets }),
     endWh: end?.valueWh ?? null,
     endQuality: end?.quality ?? null,
     endReadings: [...(end?.readingHashes ?? [])],
+    ...(end?.offsets === undefined ? {} : { endOffsets: end.offsets }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { RegisterFacts } from '../settlement/slot-facts.js';
 import { formatInstant } from '../units/slot.js';
 import {
   borderRow,
+  countedFrom,
   derivedBorders,
   isGivenByReadings,
   ReadingIndex,
@@ -12,6 +13,7 @@ import {
   type SettledRegisters,
   type StoredReading,
 } from './borders.js';
+import type { Exchanges } from './exchanges.js';
 import type { Findings, Row } from './finding.js';
 import { exactInstant, type TableRows } from './table-rows.store.js';
 import { REGISTER_BORDER } from './tables.js';
@@ -28,6 +30,9 @@ type ReadingRow = StoredReading & { payloadHash: string; message: Buffer | null 
 
 const DAY = 86_400_000;
 
+/** A register of five digits of kWh: longer ones turn over a multiple of it. */
+const SHORTEST_TURN_MICRO_WH = 100_000_000_000_000n;
+
 /** How far around the slots readings are looked for: most are near, that of a silent meter is far. */
 const WINDOWS = [0, DAY, 400 * DAY];
 
@@ -43,6 +48,7 @@ export class BorderCheck {
   constructor(
     private readonly tables: TableRows,
     private readonly findings: Findings,
+    private readonly exchanges: Exchanges,
   ) {}
 
   async check(page: readonly SettledRegisters[]): Promise<void> {
@@ -73,12 +79,20 @@ export class BorderCheck {
     let index = new ReadingIndex([]);
     const attempt = (one: { settled: SettledRegisters; register: RegisterFacts }) => {
       const { meter, register, startReadings, endReadings } = one.register;
-      const all = (hashes: readonly string[], nearMillis: number) => {
-        const readings = hashes.map((hash) => index.find(meter, register, hash, nearMillis));
+      const { startOffsets, endOffsets } = one.register;
+      const all = (
+        hashes: readonly string[],
+        offsets: string[] | undefined,
+        nearMillis: number,
+      ) => {
+        const readings = hashes.map((hash, place) => {
+          const reading = index.find(meter, register, hash, nearMillis);
+          return reading && countedFrom(reading, offsets?.[place]);
+        });
         return readings.includes(undefined) ? null : (readings as NamedReadings['start']);
       };
-      const start = all(startReadings, one.settled.startMillis);
-      const end = all(endReadings, one.settled.endMillis);
+      const start = all(startReadings, startOffsets, one.settled.startMillis);
+      const end = all(endReadings, endOffsets, one.settled.endMillis);
       return start && end ? { ...one, readings: { start, end } } : null;
     };
     let found: (Named | null)[] = registers.map(() => null);
@@ -124,6 +138,7 @@ export class BorderCheck {
         signedPayload: message && isSigned(message) ? payloadHash : undefined,
       })),
       ...remembered,
+      ...registers.flatMap(({ register }) => this.exchanges.readingsOf(register)),
     ]);
   }
 
@@ -132,11 +147,11 @@ export class BorderCheck {
       if (!one) continue;
       const { meter, register } = one.register;
       const readings = [...one.readings.start, ...one.readings.end].map(
-        ({ atMillis, microWh, signedPayload }): StoredReading => ({
+        ({ atMillis, microWh, offsetMicroWh = 0n, signedPayload }): StoredReading => ({
           meter,
           register,
           readAt: formatInstant(atMillis),
-          valueWh: `${microWh}e-6`,
+          valueWh: `${microWh - offsetMicroWh}e-6`,
           signedPayload,
         }),
       );
@@ -157,6 +172,7 @@ export class BorderCheck {
     for (const one of named) {
       const { settled, register, readings } = one;
       const { sequence } = settled;
+      this.assertOffsets(one);
       const [before, dayBefore] = past.get(one) ?? [null, null];
       const { start, end } = derivedBorders(settled, readings, before, dayBefore);
       const same = (field: keyof RegisterFacts, expected: unknown) =>
@@ -171,6 +187,19 @@ export class BorderCheck {
       same('startQuality', start?.quality);
       same('endWh', end?.valueWh);
       same('endQuality', end?.quality);
+    }
+  }
+
+  /** A reading counts for more by its meter's exchanges, and by whole turns of its register. */
+  private assertOffsets({ settled, register, readings }: Named): void {
+    const { meter, register: name } = register;
+    for (const { atMillis, offsetMicroWh = 0n } of [...readings.start, ...readings.end]) {
+      const known = this.exchanges.offsetAt(meter, name, atMillis, settled.sequence);
+      if (offsetMicroWh >= known && (offsetMicroWh - known) % SHORTEST_TURN_MICRO_WH === 0n) {
+        continue;
+      }
+      const field = `offsets of ${meter} ${name}`;
+      this.findings.add('record_body', settled.sequence, field, known, offsetMicroWh);
     }
   }
 

@@ -31,12 +31,15 @@ export interface SettledRegisters {
 }
 
 const HASHES = z.array(z.string());
+const OFFSETS = z.array(z.string().regex(/^-?\d{1,13}(\.\d{1,6})?$/)).optional();
 const REGISTERS = z.array(
   z.object({
     meter: z.string(),
     register: z.enum(['import', 'export']),
     startReadings: HASHES,
+    startOffsets: OFFSETS,
     endReadings: HASHES,
+    endOffsets: OFFSETS,
   }),
 );
 
@@ -135,6 +138,15 @@ export function derivedBorders(
   return { start, end };
 }
 
+/** A reading as it counts behind exchanges and rollovers. */
+export function countedFrom(reading: NamedReading, offset: string | undefined): NamedReading {
+  if (offset === undefined) return reading;
+  const offsetMicroWh = offset.startsWith('-')
+    ? -parseRegisterWh(offset.slice(1))
+    : parseRegisterWh(offset);
+  return { ...reading, microWh: reading.microWh + offsetMicroWh, offsetMicroWh };
+}
+
 /** The rows of the border table that a record leaves; `real_*` where the reading was found. */
 export function borderRow(
   { slotEnd, revision }: HouseholdFacts,
@@ -198,8 +210,8 @@ export function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[
     householdId: household,
     role: one.role,
     register: one.register,
-    start: border(one.startWh, one.startQuality, one.startReadings),
-    end: border(one.endWh, one.endQuality, one.endReadings),
+    start: border(one.startWh, one.startQuality, one.startReadings, one.startOffsets),
+    end: border(one.endWh, one.endQuality, one.endReadings, one.endOffsets),
   }));
 }
 
@@ -207,6 +219,8 @@ function border(
   valueWh: number | null,
   quality: RegisterFacts['startQuality'],
   readingHashes: string[],
+  offsets: string[] | undefined,
 ): MeterSlot['start'] {
-  return valueWh === null || quality === null ? null : { valueWh, quality, readingHashes };
+  if (valueWh === null || quality === null) return null;
+  return { valueWh, quality, readingHashes, ...(offsets === undefined ? {} : { offsets }) };
 }

@@ -7,6 +7,7 @@ import { fundTerms } from '../rewards/reward-records.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import { Books } from './books.js';
 import type { ErasedHouseholds } from './erased.js';
+import { Exchanges } from './exchanges.js';
 import type { Findings, Row } from './finding.js';
 import { Members } from './members.js';
 import { compareRecord, type OpenedRecord } from './opened-record.js';
@@ -21,6 +22,7 @@ import type { TABLES_AT_END } from './tables.js';
  */
 export class History {
   readonly members = new Members();
+  readonly exchanges = new Exchanges();
   readonly books = new Books((account) => this.termsOf(account));
   readonly orders: OrderBook;
   readonly slots: Slots;
@@ -44,6 +46,7 @@ export class History {
     if (!this.orders.allows(body)) throw new Error('it stands where a match has to follow');
     if (record.erased) this.members.remember(this.erased.factsOf(record.keyHolder));
     else this.members.apply(body);
+    if (!record.erased) this.exchanges.apply(body);
     if (this.slots.concern(body)) {
       await this.slots.take(record, (settled, draft) => this.settle(settled, draft));
     } else if (record.erased) {
@@ -84,6 +87,7 @@ export class History {
       household: members.householdRows(),
       gateway: members.gatewayRows(),
       meter: members.meterRows(),
+      meterExchange: this.exchanges.rows(),
       meterKey: members.meterKeyRows(),
       meterProfile: members.profileRows(),
       tariff: members.tariffRows(),

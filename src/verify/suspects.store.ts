@@ -3,6 +3,7 @@ import { judge, LOOKAHEAD, type SuspectRule } from '../metering/plausibility.js'
 import type { Register } from '../metering/reading.js';
 import { parseRegisterWh } from '../units/energy.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import type { Exchanges } from './exchanges.js';
 import type { Findings } from './finding.js';
 import { exactInstant, type TableRows } from './table-rows.store.js';
 import * as store from './verify.store.js';
@@ -34,6 +35,7 @@ const JUDGED = 4_000;
 export async function checkSuspects(
   tables: TableRows,
   limitOf: LimitOf,
+  exchanges: Exchanges,
   closedThrough: Instant,
   findings: Findings,
 ): Promise<void> {
@@ -61,7 +63,8 @@ export async function checkSuspects(
         (row) => row.meter === meter && row.register === register && (left -= 1) >= 0,
       );
       open = limitW === null ? [] : [...open, ...more];
-      if (limitW !== null) ({ open, anchor } = assertSettled(open, anchor, limitW, findings));
+      if (limitW !== null)
+        ({ open, anchor } = assertSettled(open, anchor, limitW, exchanges, findings));
       if (more.length < JUDGED) break;
     }
   }
@@ -72,11 +75,17 @@ function assertSettled(
   rows: readonly JudgedRow[],
   anchor: RegisterReading | null,
   limitW: number,
+  exchanges: Exchanges,
   findings: Findings,
 ): { open: JudgedRow[]; anchor: RegisterReading | null } {
   const readings = rows.map(readingOf);
   const settledMillis = readings.at(-1 - LOOKAHEAD)?.atMillis ?? Number.NEGATIVE_INFINITY;
-  const { good, suspects } = judge(readings, anchor, limitW);
+  const { good, suspects } = judge(
+    readings,
+    anchor,
+    limitW,
+    exchanges.of(rows[0]!.meter, rows[0]!.register),
+  );
   const last = good.findLast(({ atMillis }) => atMillis <= settledMillis) ?? anchor;
   const rules = new Map(suspects.map(({ reading, rule }) => [reading.atMillis, rule]));
   const isSettled = (place: number) => last !== null && readings[place]!.atMillis <= last.atMillis;

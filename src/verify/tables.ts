@@ -64,6 +64,11 @@ export const TABLES_AT_END = {
   },
   gateway: { table: 'gateway', key: ['gateway_id'], uncovered: {} },
   meter: { table: 'meter', key: ['meter_id'], uncovered: {} },
+  meterExchange: {
+    table: 'meter_exchange',
+    key: ['meter_id', 'register', 'exchanged_at'],
+    uncovered: {},
+  },
   meterKey: { table: 'meter_key', key: ['meter_id', 'number'], uncovered: {} },
   meterProfile: { table: 'meter_profile', key: ['meter_id'], uncovered: {} },
   tariff: { table: 'tariff', key: ['valid_from', 'from_minute'], uncovered: {} },

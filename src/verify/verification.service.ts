@@ -114,7 +114,7 @@ export class Verification {
       if (!findings.full && this.end === 'last record' && through !== null) {
         const limitOf = (meter: string, register: Register) =>
           history.members.connectionOf(meter, register);
-        await checkSuspects(tables, limitOf, through, findings);
+        await checkSuspects(tables, limitOf, history.exchanges, through, findings);
       }
       if (!findings.full) await checkPublications(microgridId, tables, findings, keys);
       report.records = this.sequence;
@@ -133,7 +133,7 @@ export class Verification {
   private async tell(history: History, erased: ErasedHouseholds, log: LogCheck): Promise<void> {
     const { findings, tables } = this;
     const opener = new RecordOpener(this.microgridId, await this.keys(), findings);
-    const borders = new BorderCheck(tables, findings);
+    const borders = new BorderCheck(tables, findings, history.exchanges);
     await this.openStreams();
     while (this.end !== 'gap' && !findings.full) {
       const rows = await tables.query<StoredRow>('record_head', store.RECORDS, [

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { registerAt, surroundings } from '../../src/metering/border.js';
 import { DEFAULT_CONNECTION_W, judge } from '../../src/metering/plausibility.js';
+import { mark } from '../../src/metering/correction.store.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
 import { measureAll } from '../../src/metering/measurement.js';
@@ -170,6 +171,27 @@ it('never falls back to a lower register, however often it is sent, and says so'
   await reads('m0', ['11:00', 5400], ['11:15', 5500]);
   expect(shown(await settle(street, at('11:00')))).toBe('5400 measured > 5500 measured');
   expect(await due()).toEqual([at('10:15'), at('10:30'), at('10:45')]);
+});
+
+it('goes on behind an exchange, now and in slots that were settled without it', async () => {
+  await enrol(fresh.database, 'street', street);
+  await reads('m0', ['10:00', 5000], ['10:15', 5100], ['10:24', 5160]);
+  await settle(street, at('10:00'));
+  await reads('m0', ['10:30', 7], ['10:45', 107]);
+  expect(shown(await settle(street, at('10:15')))).toBe('5100 measured > 5200 estimated');
+  await fresh.database.query(
+    `INSERT INTO meter_exchange VALUES ('street', 'm0', 'import', $1, 5180.5, 2.25, 1)`,
+    [at('10:27')],
+  );
+  await mark(fresh.database, 'street', [{ meterId: 'm0', register: 'import', at: at('10:27') }]);
+  expect(await due()).toEqual([at('10:15')]);
+  const [corrected] = await settle(street, at('10:15'), 1);
+  // 5180.5 − 2.25 + 7
+  expect(shown([corrected!])).toBe('5100 measured > 5185 measured');
+  expect(corrected!.end!.offsets).toEqual(['5178.25']);
+  expect(await due()).toEqual([]);
+  expect(shown(await settle(street, at('10:30')))).toBe('5185 measured > 5285 measured');
+  expect(await fresh.database.query('SELECT * FROM suspect_reading')).toEqual([]);
 });
 
 it('knows when all meters were read at the border', async () => {

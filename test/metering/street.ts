@@ -62,7 +62,7 @@ export async function enrol(
 export async function forget({ asOwner }: Pick<FreshDatabase, 'asOwner'>): Promise<void> {
   await asOwner(async (sql) => {
     await sql.query(`
-      TRUNCATE suspect_reading, reading, reading_payload, reading_contradiction, rejection, late_reading,
+      TRUNCATE suspect_reading, meter_exchange, reading, reading_payload, reading_contradiction, rejection, late_reading,
         register_border, measurement`);
     for (const table of ['meter', 'household', 'microgrid', 'party']) {
       await sql.query(`DELETE FROM ${table}`);

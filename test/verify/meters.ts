@@ -43,6 +43,17 @@ export class Meters {
     return signer.publicKey;
   }
 
+  /** Another meter, which shows as much on both registers. @returns what the old one showed last */
+  replace(meter: string, showsWh: number): { importWh: string; exportWh: string } {
+    const { importMicroWh, exportMicroWh } = this.of(meter);
+    const shows = microWh(showsWh);
+    this.registers.set(meter, { importMicroWh: shows, exportMicroWh: shows });
+    return {
+      importWh: formatRegisterWh(importMicroWh),
+      exportWh: formatRegisterWh(exportMicroWh),
+    };
+  }
+
   async publish(meter: string, payload: string): Promise<void> {
     await this.rooms.metering.intake({
       topic: `microgrids/${this.microgrid}/meters/${meter}/readings`,

@@ -2,6 +2,7 @@ import type { StandingWish } from '../../src/market/limits.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { formatInstant, parseInstant } from '../../src/units/slot.js';
 import { Meters } from './meters.js';
+import { replaceFreds, sayFredsIsReplaced } from './replaced-meter.js';
 import type { Rooms } from './rooms.js';
 
 /**
@@ -134,6 +135,8 @@ const SLOTS: Slot[] = [
     after: async (rooms, meters) => {
       await pay(rooms, 'bert', 'payout', 150_000, 'back');
       await register(rooms, 'bert-grid', meters.signs('bert-grid', 3));
+      // Fred's meter breaks; the one in its place has counted before, and nobody says so yet.
+      replaceFreds(meters);
     },
   },
   {
@@ -145,6 +148,7 @@ const SLOTS: Slot[] = [
       await rooms.database.transaction((sql) =>
         rooms.parties.moveOut(sql, STREET, 'dora', at('10:00'), 'otto'),
       );
+      await sayFredsIsReplaced(rooms, STREET);
     },
   },
   {
