@@ -3,6 +3,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { DatabaseService } from './database/database.service.js';
 import { MAPPING } from './metering/profiles/mapping.js';
 import { UsageError, type Command, type Given, type Outcome } from './operator-command.js';
+import { ClaimService } from './parties/claim.service.js';
 import { ownTopic, PROFILE, PROFILE_NAMES, profileFacts } from './parties/meter-profile.js';
 import { MeterProfileService } from './parties/meter-profile.service.js';
 import { parse } from './parties/parse.js';
@@ -25,6 +26,13 @@ export const PROFILE_COMMANDS: Readonly<Record<string, Command>> = {
     required: ['microgrid', 'meter', 'profile'],
     run: setProfile,
   },
+  'claim-code': {
+    usage: '--microgrid M --meter ID',
+    summary: 'a one-time code by which the household claims the meter; a new one ends the old',
+    options: { microgrid: TEXT, meter: TEXT },
+    required: ['microgrid', 'meter'],
+    run: makeClaimCode,
+  },
 };
 
 async function setProfile(app: INestApplicationContext, given: Given): Promise<Outcome> {
@@ -43,6 +51,17 @@ async function setProfile(app: INestApplicationContext, given: Given): Promise<O
   const topic = set?.topic ?? ownTopic({ microgridId, meterId });
   const document = { meter: meterId, topic, mapping: null, ...profileFacts(set) };
   return { document, text: `${meterId} speaks ${set?.profile ?? 'native'} on ${topic}.` };
+}
+
+async function makeClaimCode(app: INestApplicationContext, given: Given): Promise<Outcome> {
+  const document = await app
+    .get(DatabaseService)
+    .transaction((sql) =>
+      app.get(ClaimService).makeCode(sql, given.text('microgrid'), given.text('meter'), BY),
+    );
+  const { meter, household, code, expiresAt } = document;
+  const text = `Code of ${meter} for ${household}, shown only now, good once until ${expiresAt}: ${code}`;
+  return { document, text };
 }
 
 async function readJson(file: string): Promise<unknown> {

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import type { OnApplicationBootstrap, OnModuleDestroy } from '@nestjs/common';
 import type { IncomingMessage } from '../broker/broker-link.js';
@@ -37,7 +39,8 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
   private routes = new DeviceRoutes([]);
   private readonly listening = new Map<string, Listening>();
   private readonly watches = new DeviceWatches();
-  private refreshedMillis = 0;
+  /** When the devices in use were last begun to be read. */
+  private readMillis = 0;
   private refreshing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -70,7 +73,8 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
       if (!this.watches.idle) await this.watchNative(message);
       return this.incoming.intake(message);
     }
-    const opened = this.line.then(() => this.open(message));
+    const arrivedMillis = performance.now();
+    const opened = this.line.then(() => this.open(message, arrivedMillis));
     this.line = opened.catch(() => undefined);
     await Promise.all((await opened).map((each) => this.incoming.keep(each)));
   }
@@ -99,8 +103,8 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
   }
 
   /** What the message says for each meter it speaks for; empty where there is nothing to keep. */
-  private async open(message: IncomingMessage): Promise<OpenedMessage[]> {
-    const routes = await this.routesOf(message.topic);
+  private async open(message: IncomingMessage, arrivedMillis: number): Promise<OpenedMessage[]> {
+    const routes = await this.routesOf(message.topic, arrivedMillis);
     if (routes.length === 0) {
       this.incoming.count('unrouted', 1);
       return [];
@@ -149,10 +153,13 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
     }
   }
 
-  private async routesOf(topic: string): Promise<DeviceRoute[]> {
-    const routes = this.routes.find(topic);
-    if (routes.length > 0 || Date.now() < this.refreshedMillis + MISS_MILLIS) return routes;
-    await this.refresh();
+  /** A topic of no device may be that of one enrolled just now: the devices are read again first. */
+  private async routesOf(topic: string, arrivedMillis: number): Promise<DeviceRoute[]> {
+    if (!this.routes.knows(topic) && this.readMillis <= arrivedMillis) {
+      const pauseMillis = this.readMillis + MISS_MILLIS - performance.now();
+      if (pauseMillis > 0) await sleep(pauseMillis);
+      await this.refresh();
+    }
     return this.routes.find(topic);
   }
 
@@ -167,9 +174,10 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
   }
 
   private async readRoutes(): Promise<void> {
+    const begunMillis = performance.now();
     const devices = await this.profiles.all(this.database);
     this.routes = new DeviceRoutes(devices.map(routeOf));
-    this.refreshedMillis = Date.now();
+    this.readMillis = begunMillis;
     const present = new Map(this.routes.all.map((route) => [route.meterId, route.signature]));
     for (const [meterId, { signature }] of this.listening) {
       if (present.get(meterId) !== signature) this.listening.delete(meterId);
@@ -196,5 +204,5 @@ function isNative(topic: string): boolean {
 }
 
 const REFRESH_MILLIS = 5_000;
-/** How often a topic that nobody is known for may have the devices read again. */
-const MISS_MILLIS = 1_000;
+/** How often topics that nobody is known for may have the devices read again. */
+const MISS_MILLIS = 200;

@@ -54,6 +54,11 @@ export class DeviceRoutes {
     this.byTopic = groupBy(all, ({ topic }) => topic);
   }
 
+  /** Whether the topic is some device's, be it read or not. */
+  knows(topic: string): boolean {
+    return topicAndAbove(topic).some((base) => this.byTopic.has(base));
+  }
+
   /** The routes whose device may have published there, in the order of their meters. */
   find(topic: string): DeviceRoute[] {
     return topicAndAbove(topic)

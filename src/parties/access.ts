@@ -61,6 +61,8 @@ const TABLE = {
   },
   'household.read': { people: { household: 'household', operator: 'microgrid' } },
   'household.write': { people: { household: 'household' } },
+  // Beside it the device itself may, with nothing but the code: that route is open to everyone.
+  'meter.claim': { people: { household: 'household' } },
   // Operators switch it on for members who never open the page; limits stay the household's own.
   'strategy.write': { people: { household: 'household', operator: 'microgrid' } },
   'order.read': { people: { household: 'household', operator: 'microgrid' } },

@@ -1,6 +1,8 @@
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { AccessGuard } from './access.guard.js';
+import { ClaimController } from './claim.controller.js';
+import { ClaimService } from './claim.service.js';
 import { DeviceService } from './device.service.js';
 import { HouseholdController } from './household.controller.js';
 import { JoiningService } from './joining.service.js';
@@ -18,6 +20,7 @@ import { SessionController } from './session.controller.js';
 import { SessionService } from './session.service.js';
 
 const SERVICES = [
+  ClaimService,
   DeviceService,
   JoiningService,
   MarketClockService,
@@ -35,6 +38,7 @@ const SERVICES = [
 @Global()
 @Module({
   controllers: [
+    ClaimController,
     HouseholdController,
     MeterKeyController,
     OperatorController,

@@ -45,6 +45,9 @@ const SCENARIOS = `
   household.read     | street     | olga otto
   household.write    | street/h1  | anna
   household.write    | street/h2  |
+  meter.claim        | street/h1  | anna
+  meter.claim        | street/h2  |
+  meter.claim        | street     |
   strategy.write     | street/h1  | anna olga otto
   strategy.write     | street/h2  | olga otto
   order.write        | street/h1  | anna
