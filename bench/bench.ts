@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   ingest: 'durable readings a second, publish to commit, against the bare pipe',
   'close-slot': 'seconds to close a slot of 1,000 households, and where they go',
   market: 'the engines: call auction, continuous book, sharing, network, each beside a peer',
+  orders: 'milliseconds to place an order, where it trades at once and where it waits',
   ledger: 'transfers, log entries and proofs a second; posting against COPY and row by row',
 };
 

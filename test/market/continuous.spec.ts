@@ -250,7 +250,7 @@ describe('a gate', () => {
 });
 
 /** Steps of a random day; `BOOK_STEPS` makes it longer, `BOOK_SEED` another. */
-const STEPS = Number(process.env['BOOK_STEPS'] ?? 150);
+const STEPS = Number(process.env['BOOK_STEPS'] ?? 80);
 const SEED = process.env['BOOK_SEED'] ?? String(Date.now() % 1_000_000);
 
 test(`orders and cancels, a crash in their middle, end as in the pure book (BOOK_SEED=${SEED})`, async () => {

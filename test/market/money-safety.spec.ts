@@ -11,7 +11,7 @@ import { NOW, openStreet, SLOT, type Street } from './street.js';
 
 /** `CROWD_TURNS` makes the crowd busier, `CROWD_SEED` another. */
 const SEED = process.env['CROWD_SEED'] ?? String(Date.now() % 1_000_000);
-const TURNS = Number(process.env['CROWD_TURNS'] ?? 6);
+const TURNS = Number(process.env['CROWD_TURNS'] ?? 4);
 
 const WALLETS = { A: 0, B: 100_000, C: 60_000, D: 40_000, E: 25_000 };
 const LATER = '2026-06-01T12:15:00Z';

@@ -132,6 +132,37 @@ describe('a gate', () => {
   });
 });
 
+test('trades made at once settle as those of a gate: the worked examples of orders ahead', async () => {
+  const street = await openStreet({
+    households: { A: {}, B: { wallet: 250_000 } },
+    mechanism: 'continuous',
+  });
+  opened.push(street);
+  const { place, advance, read } = street;
+  await place('A', 'ask', '10:15', 1000, 120_000, 'firm');
+  await place('B', 'bid', '10:15', 1000, 130_000, 'firm');
+  await place('B', 'bid', '10:30', 1000, 120_000, 'delivered');
+  await place('A', 'ask', '10:30', 1000, 60_000, 'firm');
+  // 0.12 and 0.12 for what is traded; the better price of the first was given back.
+  expect(await wallet(street, 'B')).toEqual([250_000, 240_000]);
+  const none = { in: 0, out: 0 };
+  for (const time of ['10:00', '10:15']) await read(time, { A: none, B: none });
+  await read('10:30', { A: { in: 0, out: 900 }, B: { in: 1200, out: 0 } });
+  await read('10:45', { A: { in: 0, out: 1800 }, B: { in: 2400, out: 0 } });
+  await advance('10:45');
+  expect(await street.settled('10:15')).toMatchObject({
+    A: { neighborMicro: 120_000, imbalanceWh: -100, utilityMicro: -30_000 },
+    B: { neighborMicro: -120_000, imbalanceWh: -200, utilityMicro: -60_000 },
+  });
+  expect(await street.settled('10:30')).toMatchObject({
+    A: { neighborMicro: 108_000, imbalanceWh: 0, utilityMicro: 0 },
+    B: { neighborMicro: -108_000, imbalanceWh: -300, utilityMicro: -90_000 },
+  });
+  expect(await wallet(street, 'B')).toEqual([22_000, 0]);
+  expect(await street.faults()).toEqual([]);
+  expect(await street.records(['gate'])).toHaveLength(2);
+});
+
 test('twenty clients at once never get more out of a wallet than is in it', async () => {
   const street = await open({
     households: { A: {}, B: { wallet: 1_000_000 } },
