@@ -78,7 +78,13 @@ class Batches {
   private flush(): void {
     this.timer = undefined;
     if (this.inserting === MAX_INSERTING || this.waiting.length === 0) return;
-    const batch = this.waiting.splice(0, MAX_BATCH);
+    let bytes = 0;
+    let length = 0;
+    while (length < this.waiting.length && length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
+      bytes += this.waiting[length]!.message.payload.length;
+      length += 1;
+    }
+    const batch = this.waiting.splice(0, length);
     this.inserting += 1;
     void this.insert(batch)
       .then(
@@ -115,6 +121,7 @@ interface BareReading {
 const LINGER_MILLIS = 3;
 const MAX_INSERTING = 2;
 const MAX_BATCH = 2_000;
+const MAX_BATCH_BYTES = 256 * 1024;
 
 const INSERT = `
 INSERT INTO bare_reading (microgrid_id, meter_id, register, read_at, value_wh)
