@@ -18,7 +18,7 @@ import { present, progress, type Figure, type Limit, type Report, type Table } f
  * memory, and all of a district at once.
  */
 
-const LEAST_RATIO = 0.6;
+const LEAST_RATIO = 0.5;
 const MOST_GROWTH_MB = 32;
 const MOST_QUARTER_SECONDS = 450;
 
