@@ -44,8 +44,10 @@ describe('npm run decode', () => {
   it('prints one document, with every digit', async () => {
     const { status, output } = await decode(
       '{"Time":"2026-06-01T12:00:00","SML":{"Total_in":900719925.4740993,"Total_out":0,"Power_curr":-894}}\n',
-      ...['--profile', 'tasmota', '--topic', 'tele/x/SENSOR'],
-      ...['--time-zone', 'Europe/Berlin', '--json'],
+      '--profile=tasmota',
+      '--topic=tele/x/SENSOR',
+      '--time-zone=Europe/Berlin',
+      '--json',
     );
     const note = '2026-06-01T12:00:00 in Europe/Berlin';
     const readAt = '2026-06-01T10:00:00Z';
@@ -53,7 +55,13 @@ describe('npm run decode', () => {
     expect(output).toContain('"valueWh":900719925474.0993,');
     expect(JSON.parse(output)).toEqual({
       readings: [
-        { register: 'import', readAt, valueWh: 900719925474.0993, quality: 'measured', note },
+        {
+          register: 'import',
+          readAt,
+          valueWh: Number('900719925474.0993'),
+          quality: 'measured',
+          note,
+        },
         { register: 'export', readAt, valueWh: 0, quality: 'measured', note },
         { register: 'export', readAt, powerW: -894, quality: 'measured', note },
       ],
@@ -65,7 +73,10 @@ describe('npm run decode', () => {
     const mapping = { sources: [{ path: 'a.kwh', register: 'import' }] };
     const { output, status } = await decode(
       'evcc/m\t{"a":{"kwh":null}}\n2026-06-01T12:00:00+02:00\tevcc/m\t{"a":{"kwh":2687.3687}}\n',
-      ...['--profile', 'evcc', '--stream', '--mapping', await mappingFile(mapping), '--json'],
+      '--profile=evcc',
+      '--stream',
+      `--mapping=${await mappingFile(mapping)}`,
+      '--json',
     );
     expect([status, JSON.parse(output)]).toEqual([
       0,
