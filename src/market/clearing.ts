@@ -133,9 +133,14 @@ function clearInNetwork(
     })),
     wishes: [],
     price,
-    interval,
+    interval: boundedInterval(interval),
     volume,
   };
+}
+
+/** In a network nothing may bound prices at one end, where only one side can be reached: then there is no interval. */
+export function boundedInterval(interval: PriceInterval | null): PriceInterval | null {
+  return interval !== null && interval.every(Number.isFinite) ? interval : null;
 }
 
 /** Whether anybody has a wish; a book with more of them than can be cleared in time is cleared without. */

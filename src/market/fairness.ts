@@ -2,6 +2,7 @@ import type { Tariff } from '../parties/microgrid.js';
 import { divideHalfEven, toSafeInteger } from '../units/integer.js';
 import { callAuction } from './call-auction.js';
 import {
+  boundedInterval,
   clearBook,
   inNetwork,
   type BookedOrder,
@@ -233,7 +234,7 @@ function wired(rules: ClearingRules, sides: Record<Side, BookedOrder[]>): Optimu
   const finite = (bound: number) => (Number.isFinite(bound) ? bound : null);
   return {
     filled,
-    interval: result.interval,
+    interval: boundedInterval(result.interval),
     volume: result.volume,
     welfare: BigInt(result.welfare),
     nodes: result.nodes.map(({ id, price, interval }) => ({

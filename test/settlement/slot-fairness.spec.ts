@@ -102,6 +102,14 @@ describe('a slot', () => {
     });
   });
 
+  test('closes where nothing in the network bounds the price from one side', () => {
+    const slot = closed([home('A', 300, { feeder: 'east' }), home('B', -300, { feeder: 'east' })], {
+      rules: { ...wires({ capacityDownW: 0 }), kThousandths: 0 },
+    });
+    expect(slotFairness(slot)).toMatchObject({ tradedWh: 300, shareThousandths: 1000 });
+    expect(() => JSON.stringify(nodeFairness(slot))).not.toThrow();
+  });
+
   test('where nothing can meet, nothing was missed', () => {
     expect(slotFairness(closed([home('A', 300)]))).toMatchObject({
       priceMicroPerKwh: null,
