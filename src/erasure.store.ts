@@ -126,6 +126,12 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
       )
       SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM contradicting) AS count`,
   },
+  {
+    what: 'alarms',
+    whose: 'household',
+    text: counted(`
+      DELETE FROM market_alarm WHERE microgrid_id = $1 AND $2 = ANY (households::text[])`),
+  },
   ofMeters('borders', 'register_border'),
   ofMeters('suspectReadings', 'suspect_reading'),
   ofMeters('exchanges', 'meter_exchange'),

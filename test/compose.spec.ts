@@ -124,11 +124,13 @@ describe('the witnesses', () => {
     const [WITNESSES, WITNESS_KEYS] = [join(folder, 'policy'), join(folder, 'keys')];
     await mkdir(WITNESS_KEYS);
     const script = projectPath('docker/run-service.sh');
+    const inherited = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => name === 'PATH' || name === 'HOME'),
+    );
     const running = run('/bin/sh', [script, 'sh', '-c', `cat ${WITNESSES}; env | grep DATABASE_`], {
       cwd: projectPath(''),
       env: {
-        PATH: process.env['PATH'],
-        HOME: process.env['HOME'],
+        ...inherited,
         WITNESSES,
         WITNESS_KEYS,
         DATABASE_URL: serviceUrl,

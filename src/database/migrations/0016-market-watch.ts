@@ -39,4 +39,10 @@ CREATE TABLE market_alarm (
   PRIMARY KEY (microgrid_id, alarm_id)
 );
 CREATE INDEX market_alarm_newest ON market_alarm (microgrid_id, until_slot, alarm_id);
+
+-- Insert-only, but for a household that was erased.
+CREATE TRIGGER market_alarm_insert_only BEFORE UPDATE OR TRUNCATE ON market_alarm
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER market_alarm_erasable BEFORE DELETE ON market_alarm
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
 `;

@@ -25,4 +25,13 @@ CREATE TABLE meter_exchange (
   sequence safe_integer NOT NULL,
   PRIMARY KEY (microgrid_id, meter_id, register, exchanged_at)
 );
+
+-- Insert-only, but for a household that was erased.
+CREATE TRIGGER meter_exchange_insert_only BEFORE UPDATE OR TRUNCATE ON meter_exchange
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER meter_exchange_erasable BEFORE DELETE ON meter_exchange
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+CREATE TRIGGER meter_exchange_only_erased AFTER DELETE ON meter_exchange
+  REFERENCING OLD TABLE AS gone
+  FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
 `;
