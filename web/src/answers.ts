@@ -83,6 +83,25 @@ export interface Household {
   meters: { meter: string; role: MeterRole; usableWh: number | null }[];
 }
 
+/** A meter of a household, from the code that claims it to its first reading. */
+export interface HouseholdMeter {
+  meter: string;
+  role: MeterRole;
+  profile: string;
+  claimable: boolean;
+  claimedAt: Instant | null;
+  lastReadAt: Instant | null;
+}
+
+/** What a claimed meter needs at the broker. */
+export interface ClaimedMeter {
+  meter: string;
+  username: string;
+  secret: string;
+  profile: string;
+  topic: string;
+}
+
 export type MeterRole = 'grid' | 'generation' | 'storage';
 
 export type Quality = 'measured' | 'interpolated' | 'estimated' | 'missing';

@@ -3,7 +3,9 @@ import { useMemo, type ReactNode } from 'react';
 import type {
   Balances,
   ClosedSlot,
+  ClaimedMeter,
   Household,
+  HouseholdMeter,
   Limits,
   Microgrid,
   Page,
@@ -28,6 +30,7 @@ import type { Live } from '../live.js';
 import { useHouseholdFairness } from '../fairness.js';
 import { BillLinesPanel } from '../panels/bill-lines.js';
 import { EnergyToday } from '../panels/energy-today.js';
+import { ClaimPanel } from '../panels/claim-panel.js';
 import { AutopilotPanel } from '../panels/autopilot-panel.js';
 import { Money } from '../panels/figures.js';
 import { FairnessPanel } from '../panels/fairness.js';
@@ -123,6 +126,13 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
     (signal) => api.get<Limits>(`${path}/limits`, signal),
     state.versions.terms,
   );
+  const own = useResource(
+    `meters ${household.household}`,
+    async (signal) => (await api.get<Page<HouseholdMeter>>(`${path}/meters`, signal)).items,
+    state.versions.slots,
+  );
+  const claim = (meter: string, code: string): Promise<ClaimedMeter> =>
+    api.post<ClaimedMeter>(`${path}/meters/${meter}/claim`, { code });
   const ahead = tradesAhead(microgrid.mechanism);
   // A plan changes with every quote, and so before every slot.
   const strategy = useResource(
@@ -193,6 +203,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
         </div>
       </div>
       <div className="within sheet">
+        <ClaimPanel meters={own} microgrid={microgrid} claim={claim} />
         <PriceChart slots={slots} microgrid={microgrid} />
         <TradeTape tape={tape} microgrid={microgrid} />
         <EnergyToday today={today} currency={currency} />
