@@ -90,14 +90,12 @@ type MeterName = Pick<MeterProfile, 'microgridId' | 'meterId'>;
  * what is native and its own. A device that uses other topics writes and reads what lies below the one
  * it was enrolled with; where the meter has a gateway, that is the gateway's to do, and several meters
  * of one gateway may share a topic. Nobody writes anything else.
- * @returns topic filters, beyond `microgrids/+/meters/{meter}/#`
- * @example deviceTopics({ microgridId: 'street', meterId: 'm1', topic: 'shellies/em-1' })
+ * @returns topic filters, beside `microgrids/+/meters/{meter}/#`
+ * @example deviceTopics({ topic: 'shellies/em-1' })
  *   // ['shellies/em-1/#'], which covers shellies/em-1 too
  */
-export function deviceTopics(device: MeterName & Pick<MeterProfile, 'topic'>): string[] {
-  const own = ownTopic(device);
-  const { topic } = device;
-  return topic === own || topic.startsWith(`${own}/`) ? [] : [`${topic}/#`];
+export function deviceTopics({ topic }: Pick<MeterProfile, 'topic'>): string[] {
+  return [`${topic}/#`];
 }
 
 /** Who may use a device's topic: two of its meters may have the same. */

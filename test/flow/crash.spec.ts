@@ -24,7 +24,7 @@ import { DatabaseServer, OpenMosquitto } from './victims.js';
  */
 
 /** Through each of the two brokers. */
-const KILLS = Number(process.env['CRASH_KILLS'] ?? 14);
+const KILLS = Number(process.env['CRASH_KILLS'] ?? 8);
 const STEPS = 48;
 /** After so many slots, who is killed. */
 const DEATHS_IN_THE_STREET = [

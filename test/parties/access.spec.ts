@@ -130,14 +130,10 @@ const DEVICES: Record<string, Principal> = {
   m1: device('m1', 'meter', 'street'),
   h1: device('h1', 'household', 'street'),
   gw: device('gw', 'gateway', 'street', ['m2', 'm3']),
-  em: device('em', 'meter', 'street', [], topicsOf('em', 'shellies/em-1')),
-  node: device('node', 'meter', 'street', [], topicsOf('node', 'spBv1.0/g')),
+  em: device('em', 'meter', 'street', [], deviceTopics({ topic: 'shellies/em-1' })),
+  node: device('node', 'meter', 'street', [], deviceTopics({ topic: 'spBv1.0/g' })),
   service: device('service', 'service', null),
 };
-
-function topicsOf(meterId: string, topic: string): string[] {
-  return deviceTopics({ microgridId: 'street', meterId, topic });
-}
 
 function device(
   username: string,

@@ -115,8 +115,8 @@ const PASSWORD = 'correct horse battery';
       `axe.run('.panel-claim').then(({ violations }) => violations.map(({ id }) => id))`,
     );
     expect(violations).toEqual([]);
-    if (process.env['SCREENSHOTS'] !== undefined) {
-      await page.screenshot({ path: join(process.env['SCREENSHOTS'], 'claim.png') });
+    if (process.env['PICTURES'] !== undefined) {
+      await page.screenshot({ path: join(process.env['PICTURES'], 'claim.png') });
     }
     const [username, password] = await page
       .getByTestId('claim-secret')
