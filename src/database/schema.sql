@@ -1091,7 +1091,9 @@ CREATE TRIGGER log_entry_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_
 
 CREATE TRIGGER log_policy_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON log_policy FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TRIGGER market_alarm_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON market_alarm FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER market_alarm_erasable BEFORE DELETE ON market_alarm FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER market_alarm_insert_only BEFORE UPDATE OR TRUNCATE ON market_alarm FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER measurement_erasable BEFORE DELETE ON measurement FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
 
@@ -1099,7 +1101,11 @@ CREATE TRIGGER measurement_insert_only BEFORE UPDATE OR TRUNCATE ON measurement 
 
 CREATE TRIGGER measurement_only_erased AFTER DELETE ON measurement REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
 
-CREATE TRIGGER meter_exchange_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON meter_exchange FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER meter_exchange_erasable BEFORE DELETE ON meter_exchange FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER meter_exchange_insert_only BEFORE UPDATE OR TRUNCATE ON meter_exchange FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER meter_exchange_only_erased AFTER DELETE ON meter_exchange REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('meter_id');
 
 CREATE TRIGGER meter_key_erasable BEFORE DELETE ON meter_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
 
