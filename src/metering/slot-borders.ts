@@ -59,10 +59,16 @@ export function needsEstimate(evidence: Evidence): boolean {
 
 /** @param estimateWh the energy of the slot where readings do not give its end */
 export function slotBorders(evidence: Evidence, estimateWh: number): SlotBorders {
-  const start = startOf(evidence);
+  const known = startOf(evidence);
   const end =
-    realEnd(evidence) ?? (start && estimateEnd(start.valueWh, estimateWh, lastRealOf(evidence)));
+    realEnd(evidence) ?? (known && estimateEnd(known.valueWh, estimateWh, lastRealOf(evidence)));
+  const start = isBelow(end, known) ? null : known;
   return { start: start && borderOf(evidence, start), end: end && borderOf(evidence, end) };
+}
+
+/** Whether a start was carried over from a first reading that has turned out not to count. */
+export function isBelow(end: BorderValue | null, start: BorderValue | null): boolean {
+  return end !== null && start !== null && end.valueWh < start.valueWh;
 }
 
 /** The last real reading up to the slot's end. */

@@ -8,6 +8,7 @@ import {
   type RegisterReading,
 } from '../metering/border.js';
 import type { MeterSlot } from '../metering/measurement.js';
+import { isBelow } from '../metering/slot-borders.js';
 import { readingHash, type Register } from '../metering/reading.js';
 import type { HouseholdFacts, RegisterFacts } from '../settlement/slot-facts.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
@@ -135,7 +136,7 @@ export function derivedBorders(
     atBorder(endMillis, named.end) ??
     (start &&
       estimateEnd(start.valueWh, estimateEnergy(yesterday, previous), named.end[0] ?? null));
-  return { start, end };
+  return { start: isBelow(end, start) ? null : start, end };
 }
 
 /** A reading as it counts behind exchanges and rollovers. */

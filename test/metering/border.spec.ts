@@ -173,6 +173,15 @@ it('settles to the same energy whenever readings came, once corrected', () => {
   );
 });
 
+it('does not carry a first reading over that turned out not to count', () => {
+  const [high, low, same] = [at(0, 2), at(101, 1), at(200, 1)];
+  const early = slotBorders(evidenceOf([high, same], 0, SLOT, null), 3);
+  expect(early.end).toMatchObject({ valueWh: 5, quality: 'estimated' });
+  const { start, end } = slotBorders(evidenceOf([high, low, same], SLOT, 2 * SLOT, early), 3);
+  expect(start).toBeNull();
+  expect(end).toMatchObject({ valueWh: 1, quality: 'measured' });
+});
+
 const past = (
   startWh: number | null,
   endWh: number,
