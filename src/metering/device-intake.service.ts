@@ -93,6 +93,12 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
     return this.watches.watch(meterId, listened, Date.now());
   }
 
+  /** Another profile holds for the meter: what was heard by the old one is forgotten. */
+  async changed(meterId: string): Promise<void> {
+    await this.refresh();
+    this.watches.forget(meterId);
+  }
+
   private async watchNative({ topic, payload, retained }: IncomingMessage): Promise<void> {
     const meterId = parseReadingsTopic(topic)?.meterId;
     if (meterId === undefined || !this.watches.isWatched(meterId)) return;

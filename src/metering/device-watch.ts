@@ -72,6 +72,11 @@ export class DeviceWatches {
     return { since: formatInstant(watch.sinceMillis), report, messages: watch.messages };
   }
 
+  /** What was heard of a device that speaks otherwise now says nothing of it; asking begins anew. */
+  forget(meterId: string): void {
+    this.watches.delete(meterId);
+  }
+
   heard(meterId: string, message: ProfileMessage, output: ProfileOutput): void {
     const watch = this.watches.get(meterId);
     if (!watch) return;

@@ -85,7 +85,7 @@ export class DeviceController {
     const profile = await this.database.transaction((sql) =>
       this.profiles.set(sql, microgrid, meter, body, caller.personId),
     );
-    await this.devices.refresh();
+    await this.devices.changed(meter);
     return shownProfile(microgrid, meter, profile);
   }
 

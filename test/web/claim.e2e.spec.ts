@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import mqtt from 'mqtt';
-import { chromium, type Browser } from 'playwright-core';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import { loadSettings } from '../../src/config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
-import { ClaimService } from '../../src/parties/claim.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { PeopleService } from '../../src/parties/people.service.js';
@@ -17,13 +16,16 @@ import { projectPath } from '../support/project.js';
 import { hasProgram } from '../support/require.js';
 import { runCommand } from '../flow/program.js';
 
-/** A household takes its meter into use on its page, in a real browser, on a running service. */
+/**
+ * A meter is taken into use, in a real browser on a running service: by its operator, who tries what
+ * its device says and makes a code, and by its household, who claims it.
+ */
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find((name) => hasProgram(name));
 const PASSWORD = 'correct horse battery';
 
-(CHROMIUM ? describe : describe.skip)('the page of a household with a new meter', () => {
+(CHROMIUM ? describe : describe.skip)('the pages on which a meter is taken into use', () => {
   let database: Awaited<ReturnType<typeof emptyDatabase>>;
   let dataDir: string;
   let service: RunningService;
@@ -73,16 +75,19 @@ const PASSWORD = 'correct horse battery';
         'otto',
       );
       const grants = [{ role: 'household' as const, microgrid: 'street', household: 'h1' }];
-      await service.app
-        .get(PeopleService)
-        .createPerson(
-          tx,
-          { person: 'anna', name: 'Anna', password: PASSWORD, grants },
-          COMMAND_LINE,
-        );
+      const people = service.app.get(PeopleService);
+      await people.createPerson(
+        tx,
+        { person: 'anna', name: 'Anna', password: PASSWORD, grants },
+        COMMAND_LINE,
+      );
+      const operates = [{ role: 'operator' as const, microgrid: 'street' }];
+      await people.createPerson(
+        tx,
+        { person: 'otto', name: 'Otto', password: PASSWORD, grants: operates },
+        COMMAND_LINE,
+      );
     });
-    const claims = service.app.get(ClaimService);
-    ({ code } = await sql.transaction((tx) => claims.makeCode(tx, 'street', 'm1', 'otto')));
     browser = await chromium.launch({
       executablePath: `/usr/bin/${CHROMIUM}`,
       args: ['--headless', '--no-sandbox', '--disable-gpu'],
@@ -96,13 +101,47 @@ const PASSWORD = 'correct horse battery';
     await rm(dataDir, { recursive: true });
   });
 
-  test('shows its secret once, and its first reading as it comes', async () => {
-    const page = await browser.newPage({ bypassCSP: true, viewport: { width: 1280, height: 900 } });
-    await page.goto(`http://127.0.0.1:${service.httpPort}/`);
-    await page.fill('input[name=user]', 'anna');
-    await page.fill('input[name=password]', PASSWORD);
+  test('an operator tries a message, sets the profile, makes a code, and listens', async () => {
+    const page = await open('otto', { width: 360, height: 740 });
+    const panel = page.getByTestId('panel-devices');
+    await panel.locator('[name=device-profile]').selectOption('zigbee2mqtt');
+    await panel.locator('[name=device-topic]').fill('zigbee2mqtt/plug');
+    await panel.locator('[name=device-payload]').fill('{"energy":1.05,"power":"a lot"}');
+    // By keyboard alone, from the payload over topic and encoding to the button.
+    await panel.locator('[name=device-payload]').focus();
+    for (let steps = 0; steps < 3; steps += 1) await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
-    page.setDefaultTimeout(15_000);
+    await panel.getByText('import 1050 Wh').waitFor();
+    await panel.locator('[data-code=refused]').waitFor();
+    await panel.locator('[name=device-mapping]').fill('{"invert"');
+    await panel.getByText('This is not JSON yet').waitFor();
+    expect(await page.getByTestId('device-try').isDisabled()).toBe(true);
+
+    await panel.locator('[name=device-meter]').selectOption('m1');
+    await page.getByTestId('device-save').waitFor();
+    await panel.locator('[name=device-topic]').fill('shellies/em-1');
+    await page.getByTestId('device-save').click();
+    await panel.getByText('Not saved. A native meter has its own topic').waitFor();
+    await panel.locator('[name=device-topic]').fill('');
+    await page.getByTestId('device-save').click();
+    await panel.getByText('Saved. m1 is read like this from now on.').waitFor();
+    expect(await panel.locator('[name=device-topic]').inputValue()).toBe(
+      'microgrids/street/meters/m1',
+    );
+    await page.getByTestId('device-make-code').click();
+    code = await page.getByTestId('device-code').locator('strong').innerText();
+    await page.getByTestId('device-listen').click();
+    await panel.getByText('Nothing was heard yet').waitFor();
+    expect(await faultsOf(page, '.panel-devices')).toEqual([]);
+    await keepPicture(page, 'devices-narrow');
+    await page.setViewportSize({ width: 1280, height: 900 });
+    expect(await faultsOf(page, '.panel-devices')).toEqual([]);
+    await keepPicture(page, 'devices');
+    await page.close();
+  }, 60_000);
+
+  test('its household is shown its secret once, and its first reading as it comes', async () => {
+    const page = await open('anna', { width: 1280, height: 900 });
     await page.getByTestId('claim-code').fill('11111-11111');
     await page.getByTestId('claim').click();
     await page.getByText('This code is not of this meter').waitFor();
@@ -110,14 +149,8 @@ const PASSWORD = 'correct horse battery';
     await page.getByTestId('claim').click();
     await page.getByTestId('claim-secret').waitFor();
     await page.getByText('Waiting for its first reading.').waitFor();
-    await page.addScriptTag({ path: AXE });
-    const violations = await page.evaluate(
-      `axe.run('.panel-claim').then(({ violations }) => violations.map(({ id }) => id))`,
-    );
-    expect(violations).toEqual([]);
-    if (process.env['PICTURES'] !== undefined) {
-      await page.screenshot({ path: join(process.env['PICTURES'], 'claim.png') });
-    }
+    expect(await faultsOf(page, '.panel-claim')).toEqual([]);
+    await keepPicture(page, 'claim');
     const [username, password] = await page
       .getByTestId('claim-secret')
       .locator('strong')
@@ -131,4 +164,29 @@ const PASSWORD = 'correct horse battery';
     await meter.endAsync();
     await page.getByText('Its first reading has come').waitFor({ timeout: 60_000 });
   }, 120_000);
+
+  async function open(user: string, viewport: { width: number; height: number }): Promise<Page> {
+    const page = await browser.newPage({ bypassCSP: true, viewport });
+    await page.goto(`http://127.0.0.1:${service.httpPort}/`);
+    await page.fill('input[name=user]', user);
+    await page.fill('input[name=password]', PASSWORD);
+    await page.keyboard.press('Enter');
+    page.setDefaultTimeout(15_000);
+    return page;
+  }
 });
+
+/** What axe-core finds wrong with a part of the page. */
+async function faultsOf(page: Page, part: string): Promise<unknown> {
+  await page.addScriptTag({ path: AXE });
+  return page.evaluate(
+    `axe.run('${part}').then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))`,
+  );
+}
+
+async function keepPicture(page: Page, name: string): Promise<void> {
+  const folder = process.env['PICTURES'];
+  if (folder !== undefined) {
+    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  }
+}

@@ -284,6 +284,60 @@ export interface WatchedMeter {
   flags: string[];
 }
 
+/** How a meter's device speaks, and the topic below which it does. */
+export interface DeviceProfile {
+  meter: string;
+  profile: string;
+  topic: string;
+  mapping: object | null;
+}
+
+/** What is heard of a device and what is wrong with it, in words for whoever installs it. */
+export interface DeviceReport {
+  messages: number;
+  retained: number;
+  registers: { register: string; readAt: Instant; valueWh: string; note?: string }[];
+  powerW: number | null;
+  clockBehindSeconds: number | null;
+  problems: { code: string; advice: string }[];
+}
+
+/** A message of a device, newest first, and what its profile made of it. */
+export interface DeviceMessage {
+  receivedAt: Instant;
+  topic: string;
+  payload: string;
+  retained: boolean;
+  readings: DeviceReading[];
+  rejections: { reason: string; detail: string }[];
+}
+
+/** A register's value as decimal text, or a power. */
+export interface DeviceReading {
+  meter?: string;
+  register: string;
+  readAt: Instant;
+  valueWh?: string;
+  powerW?: number;
+  quality: 'measured' | 'partial';
+  note?: string;
+}
+
+/** What was tried or heard; `since` where it is listened to. */
+export interface DeviceHeard {
+  since?: Instant;
+  report: DeviceReport;
+  messages: DeviceMessage[];
+}
+
+/** A code by which a household claims a meter; told once. */
+export interface ClaimCode {
+  meter: string;
+  household: string;
+  code: string;
+  expiresAt: Instant;
+}
+
 /** A regulator's cell: one month of one microgrid. Null: one household dominates the figure. */
 export interface EfficiencyMonth {
   month: string;

@@ -118,6 +118,11 @@ export function formatMoment(at: Instant | number, timeZone: string): string {
   return zoned(timeZone, 'moment').format(epochMillis(at));
 }
 
+/** `1 Jun, 10:15:07`: where seconds matter. */
+export function formatSecond(at: Instant | number, timeZone: string): string {
+  return zoned(timeZone, 'second').format(epochMillis(at));
+}
+
 /** How long ago or for how long, in the coarsest unit that still says something: `7 min`, `2 h 05`. */
 export function formatSpan(millis: number): string {
   const seconds = Math.max(0, Math.round(millis / 1000));
@@ -198,6 +203,14 @@ const styles = {
   day: { weekday: 'short', day: 'numeric', month: 'short' },
   date: { day: 'numeric', month: 'short', year: 'numeric' },
   moment: { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  second: {
+    day: 'numeric',
+    month: 'short',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+  },
   parts: {
     year: 'numeric',
     month: 'numeric',

@@ -5,6 +5,7 @@ import { formatMoment, formatSpan, formatTime } from '../format.js';
 import type { Live } from '../live.js';
 import { AlarmList } from '../panels/alarm-list.js';
 import { useMarketFairness } from '../fairness.js';
+import { DevicesPanel } from '../panels/devices-panel.js';
 import { MarketFairnessPanel } from '../panels/market-fairness.js';
 import { MeterList } from '../panels/meter-list.js';
 import { Skeleton, Trouble } from '../panels/panel.js';
@@ -72,6 +73,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
         <SlotList slots={slots} microgrid={microgrid} />
         <MeterList meters={meters} microgrid={microgrid} />
         <RejectionList rejections={rejections} />
+        <DevicesPanel api={api} microgrid={microgrid} meters={meters} />
         <MarketFairnessPanel slots={fairness} microgrid={microgrid} />
         <AlarmList alarms={alarms} microgrid={microgrid} />
       </div>
