@@ -11,7 +11,7 @@ import { PartiesService } from '../../src/parties/parties.service.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { PeopleService } from '../../src/parties/people.service.js';
 import { startService, type RunningService } from '../../src/service.js';
-import { emptyDatabase } from '../support/database.js';
+import { freshDatabase } from '../support/database.js';
 
 /**
  * What an operator asks about devices, over HTTP, on a running service with its own broker: Otto
@@ -23,17 +23,17 @@ const TRIALS = '/operator/microgrids/street/device-trials';
 const METER = '/operator/microgrids/street/meters/m1';
 const PLUG = { profile: 'zigbee2mqtt', topic: 'zigbee2mqtt/plug' };
 
-let database: Awaited<ReturnType<typeof emptyDatabase>>;
+let database: Awaited<ReturnType<typeof freshDatabase>>;
 let dataDir: string;
 let service: RunningService;
 const tokens = new Map<string, string>();
 
 beforeAll(async () => {
-  database = await emptyDatabase();
+  database = await freshDatabase();
   dataDir = await mkdtemp(join(tmpdir(), 'device-http-'));
   service = await startService(
     loadSettings({
-      DATABASE_URL: database.url,
+      DATABASE_URL: database.ownerUrl,
       DATA_DIR: dataDir,
       HTTP_PORT: '0',
       MQTT_PORT: '0',

@@ -113,6 +113,8 @@ const PASSWORD = 'correct horse battery';
     await page.keyboard.press('Enter');
     await panel.getByText('import 1050 Wh').waitFor();
     await panel.locator('[data-code=refused]').waitFor();
+    expect(await faultsOf(page, '.panel-devices')).toEqual([]);
+    await keepPicture(page, 'device-tried');
     await panel.locator('[name=device-mapping]').fill('{"invert"');
     await panel.getByText('This is not JSON yet').waitFor();
     expect(await page.getByTestId('device-try').isDisabled()).toBe(true);
