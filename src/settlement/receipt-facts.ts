@@ -22,7 +22,7 @@ export function fieldsFor(body: RecordBody, household: string): (name: string) =
   return (name) => {
     // A field of one account is named after it; those of others, the microgrid's too, stay closed.
     if (name.includes('/')) return name.includes(`household/${household}/`);
-    return isOwn || shown.has(name);
+    return (isOwn && name !== WISHES) || shown.has(name);
   };
 }
 
@@ -38,10 +38,13 @@ const TRADE = [
   'facts.claimed',
   'facts.firm',
 ];
-const BUYER = ['buyer', 'bid', 'buyerPriceMicroPerKwh', 'costMicro', 'hold'];
+const BUYER = ['buyer', 'bid', 'buyerPriceMicroPerKwh', 'costMicro', 'hold', 'wish'];
 const SELLER = ['seller', 'ask', 'sellerPriceMicroPerKwh', 'proceedsMicro'];
 
-/** Records of one household alone are salted with its key, and name nobody else. */
+/** What one household alone says may name a neighbor here, and nowhere else. */
+const WISHES = 'facts.wishes';
+
+/** Records of one household alone are salted with its key. */
 function ownRecord({ households }: RecordBody, household: string): boolean {
   return households.length === 1 && households[0] === household;
 }

@@ -1,4 +1,6 @@
 import type { BorderQuality } from '../metering/border.js';
+import type { StandingWish } from '../market/limits.js';
+import { wishFacts } from '../market/market-records.js';
 import type { SharingRules } from '../market/metered-sharing.js';
 import type { PriceInterval } from '../market/pricing.js';
 import type { MeterRole, Pricing, Rationing } from '../parties/microgrid.js';
@@ -32,7 +34,8 @@ export type HouseholdFacts = JsonObject & {
   registers: RegisterFacts[];
   energy: SlotHousehold['energy'];
   tariff: SlotTerms['tariff'];
-  limits: SlotHousehold['limits'];
+  limits: Omit<SlotHousehold['limits'], 'wishes'>;
+  wishes?: StandingWish[];
   availableMicro: number;
   battery: { usableWh: number; before: Lot[]; after: Lot[] };
   settlement: Settlement;
@@ -78,7 +81,7 @@ export function settledHousehold(
     feeder: facts.feeder ?? null,
     share: facts.share ?? EQUAL_SHARE,
     energy: energyFacts(energy),
-    limits: facts.limits,
+    limits: { ...facts.limits, ...wishFacts(facts.wishes ?? []) },
     availableMicro: facts.availableMicro,
     usableWh: facts.battery.usableWh,
     lots: facts.battery.before,

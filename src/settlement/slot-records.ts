@@ -10,7 +10,7 @@ import {
   type Token,
 } from '../ledger/accounts.js';
 import type { RecordDraft, TransferDraft } from '../ledger/record.js';
-import { congestionFacts } from '../market/market-records.js';
+import { congestionFacts, wishFacts } from '../market/market-records.js';
 import type { MeterSlot } from '../metering/measurement.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
@@ -68,6 +68,8 @@ export function householdFacts(
   { input, uses, claims, settlement }: SettledHousehold,
   registers: readonly MeterSlot[],
 ): JsonObject {
+  // Wishes are a field of their own: they may name a neighbor, and a receipt names none.
+  const { wishes = [], ...limits } = input.limits;
   return {
     household: input.householdId,
     slot: terms.slot,
@@ -75,7 +77,8 @@ export function householdFacts(
     registers: registers.map(registerFacts),
     energy: { ...input.energy },
     tariff: { ...terms.tariff },
-    limits: { ...input.limits },
+    limits,
+    ...wishFacts(wishes),
     ...(terms.rules.network === null ? {} : { feeder: input.feeder }),
     ...(terms.sharing === null ? {} : { share: { ...input.share } }),
     availableMicro: input.availableMicro,

@@ -281,7 +281,9 @@ export class Slots {
     const facts = factsOf(body);
     const id = facts.household;
     this.same(body, 'tariff', { ...terms.tariff }, facts.tariff);
-    this.same(body, 'limits', members.limitsIn(id, terms.slot), facts.limits);
+    const { wishes = [], ...limits } = members.limitsIn(id, terms.slot);
+    this.same(body, 'limits', limits, facts.limits);
+    this.same(body, 'wishes', wishes, facts.wishes ?? []);
     const { feeder = null, shareParts = 1, shareRank = 0 } = members.household(id) ?? {};
     if (terms.rules.network !== null) this.same(body, 'feeder', feeder, facts.feeder ?? null);
     if (terms.sharing !== null) {
