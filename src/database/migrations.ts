@@ -20,6 +20,7 @@ import { Continuous0020 } from './migrations/0020-continuous.js';
 import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
 import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
+import { LongGaps0041 } from './migrations/0041-long-gaps.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -44,4 +45,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   Wishes0022,
   CheapChecks0025,
   MeterExchange0038,
+  LongGaps0041,
 ];

@@ -1045,6 +1045,8 @@ CREATE INDEX program_member_by_household ON program_member USING btree (microgri
 
 CREATE INDEX record_head_by_manifest ON record_head USING btree (microgrid_id, kind, sequence) WHERE kind = ANY (ARRAY['manifest'::text, 'slot-closed'::text]);
 
+CREATE INDEX register_border_long_gap ON register_border USING btree (microgrid_id, meter_id, register, border_at) WHERE quality = 'interpolated'::text AND (border_at - real_at) > '01:00:00'::interval;
+
 CREATE INDEX regulator_query_by_time ON regulator_query USING btree (microgrid_id, asked_at, query_id);
 
 CREATE INDEX rejection_by_time ON rejection USING btree (microgrid_id, last_seen_at);

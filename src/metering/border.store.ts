@@ -1,7 +1,10 @@
 import type { Sql } from '../database/database.service.js';
-import type { Instant } from '../units/slot.js';
+import { formatInstant, type Instant } from '../units/slot.js';
 import type { BorderQuality, PastSlot } from './border.js';
 import type { Register } from './reading.js';
+import { areEnough, candidates, latestCandidates, LOOKBACK_DAYS, shapeOf } from './estimation.js';
+import type { Gap, PastDays, Shape } from './estimation.js';
+import { longGaps, type Evidence, type OfBorders } from './slot-borders.js';
 import type { MeteredSlot, SlotBorders } from './slot-borders.js';
 
 /** What slots were settled with, for any number of meters and slots at once. */
@@ -46,6 +49,52 @@ export async function readSettled(
   });
 }
 
+/** The shapes of the long gaps that slots lie in, in the order of the evidence. */
+export async function readShapes(
+  sql: Sql,
+  microgridId: string,
+  evidence: readonly Evidence[],
+): Promise<OfBorders<Shape>[]> {
+  const gaps = evidence.map(longGaps);
+  const past = new Map<string, Map<number, (number | null)[]>>();
+  const daysOf = ({ meterId, register }: Evidence) => {
+    const key = `${meterId}/${register}`;
+    const days = past.get(key) ?? new Map<number, (number | null)[]>();
+    past.set(key, days);
+    return days;
+  };
+  const read = async (wanted: (gap: Gap, days: PastDays) => readonly number[]) => {
+    const asked: { meterId: string; register: Register; midnight: number }[] = [];
+    evidence.forEach((each, index) => {
+      for (const gap of Object.values(gaps[index]!)) {
+        if (!gap) continue;
+        const days = daysOf(each);
+        for (const midnight of wanted(gap, days)) {
+          if (days.has(midnight)) continue;
+          days.set(midnight, []);
+          asked.push({ meterId: each.meterId, register: each.register, midnight });
+        }
+      }
+    });
+    if (asked.length === 0) return;
+    const rows = await sql.query<{ levels: (number | null)[] }>(PAST_DAYS, [
+      microgridId,
+      asked.map(({ meterId }) => meterId),
+      asked.map(({ register }) => register),
+      asked.map(({ midnight }) => formatInstant(midnight)),
+    ]);
+    asked.forEach(({ meterId, register, midnight }, place) =>
+      past.get(`${meterId}/${register}`)!.set(midnight, rows[place]!.levels),
+    );
+  };
+  await read(latestCandidates);
+  await read((gap, days) => (areEnough(gap, days) ? [] : candidates(gap).flat()));
+  return evidence.map((each, index) => {
+    const shape = (gap: Gap | null) => gap && shapeOf(gap, daysOf(each));
+    return { start: shape(gaps[index]!.start), end: shape(gaps[index]!.end) };
+  });
+}
+
 /** Keeps what a slot was settled with; a correction's borders that moved make the next slot due. */
 export async function saveBorders(
   sql: Sql,
@@ -55,7 +104,10 @@ export async function saveBorders(
 ): Promise<void> {
   const known = slots.flatMap((slot) => (slot.end ? [{ ...slot, end: slot.end }] : []));
   if (known.length === 0) return;
-  if (revision > 0) await sql.query(MARK_MOVED_ENDS, [microgridId, ...moved(known)]);
+  if (revision > 0) {
+    await sql.query(MARK_MOVED_ENDS, [microgridId, ...moved(known)]);
+    await sql.query(MARK_SHAPED, [microgridId, ...moved(known)]);
+  }
   await sql.query(INSERT_BORDERS, [
     microgridId,
     revision,
@@ -143,6 +195,22 @@ LEFT JOIN LATERAL (
 ) p ON true
 ORDER BY asked.place`;
 
+/** Hours are added as such, for days are not all as long where a session's zone has summer time. */
+const PAST_DAYS = `
+SELECT (
+  SELECT json_agg(known.value_wh ORDER BY hour.border_at)
+  FROM generate_series(asked.midnight, asked.midnight + interval '24 hours', interval '1 hour')
+    AS hour (border_at)
+  LEFT JOIN LATERAL (
+    SELECT CASE WHEN r.quality <> 'estimated' THEN r.value_wh END AS value_wh
+    FROM register_border r WHERE ${OF_ASKED} AND r.border_at = hour.border_at
+    ORDER BY r.revision DESC LIMIT 1
+  ) known ON true
+) AS levels
+FROM unnest($2::text[], $3::text[], $4::timestamptz[])
+  WITH ORDINALITY AS asked (meter_id, register, midnight, place)
+ORDER BY asked.place`;
+
 const SETTLED = `
 SELECT
   p.start_wh AS p_start, p.start_quality AS p_start_quality,
@@ -162,18 +230,45 @@ FROM unnest($3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::text[],
   $8::bigint[], $9::text[], $10::timestamptz[], $11::numeric[], $12::timestamptz[], $13::numeric[])
   AS b`;
 
-const MARK_MOVED_ENDS = `
-INSERT INTO late_reading (microgrid_id, meter_id, register, read_at)
-SELECT $1::text, asked.meter_id, asked.register, asked.border_at
+/** Ends of a correction that were settled otherwise before. */
+const MOVED = `
 FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::text[], $7::numeric[])
   AS asked (meter_id, register, border_at, value_wh, quality, real_wh)
 CROSS JOIN LATERAL (
   SELECT r.value_wh, r.quality, r.real_wh FROM register_border r
   WHERE ${OF_ASKED} AND r.border_at = asked.border_at
   ORDER BY r.revision DESC LIMIT 1
-) settled
-WHERE (settled.value_wh, settled.quality, settled.real_wh)
-  IS DISTINCT FROM (asked.value_wh, asked.quality, asked.real_wh)
+) settled`;
+
+const MOVED_OTHERWISE = `
+(settled.value_wh, settled.quality, settled.real_wh)
+  IS DISTINCT FROM (asked.value_wh, asked.quality, asked.real_wh)`;
+
+const MARK_MOVED_ENDS = `
+INSERT INTO late_reading (microgrid_id, meter_id, register, read_at)
+SELECT $1::text, asked.meter_id, asked.register, asked.border_at
+${MOVED}
+WHERE ${MOVED_OTHERWISE}
 ORDER BY asked.meter_id, asked.register, asked.border_at
+ON CONFLICT (microgrid_id, meter_id, register, read_at)
+  DO UPDATE SET times = late_reading.times + 1`;
+
+/**
+ * A moved full hour may be one that the shape of a later gap is taken from. Every gap of more than
+ * two hours has a border between one and two hours behind the reading before it.
+ */
+const MARK_SHAPED = `
+INSERT INTO late_reading (microgrid_id, meter_id, register, read_at)
+SELECT DISTINCT $1::text, asked.meter_id, asked.register, shaped.border_at
+${MOVED}
+CROSS JOIN LATERAL (
+  SELECT r.border_at FROM register_border r
+  WHERE ${OF_ASKED} AND r.quality = 'interpolated' AND r.border_at - r.real_at > interval '1 hour'
+    AND r.border_at - r.real_at <= interval '2 hours'
+    AND r.border_at > asked.border_at
+    AND r.border_at <= asked.border_at + interval '${(LOOKBACK_DAYS + 2) * 24} hours'
+) shaped
+WHERE ${MOVED_OTHERWISE} AND date_bin('1 hour', asked.border_at, 'epoch') = asked.border_at
+ORDER BY 2, 3, 4
 ON CONFLICT (microgrid_id, meter_id, register, read_at)
   DO UPDATE SET times = late_reading.times + 1`;

@@ -1,5 +1,6 @@
 import { floorToWh } from '../units/energy.js';
 import { divideFloor } from '../units/integer.js';
+import type { Shape } from './estimation.js';
 
 /**
  * A cumulative register at a slot border, from the readings around it. Every border is floored once,
@@ -29,13 +30,21 @@ export interface BorderValue {
   quality: BorderQuality;
   /** The readings that fix the value: none, one, or one on either side. */
   readings: RegisterReading[];
+  /** The days that its place between two readings is taken from, see `Shape`. */
+  likeDays?: string[];
 }
 
 /**
  * The register at `atMillis`, or null where readings do not enclose it.
- * A reading on the border is the value; between two readings energy is taken to flow evenly.
+ * A reading on the border is the value; between two readings energy is taken to flow evenly,
+ * or as the shape says.
+ * @param shape of the gap between these very readings
  */
-export function registerAt(atMillis: number, around: Surroundings): BorderValue | null {
+export function registerAt(
+  atMillis: number,
+  around: Surroundings,
+  shape: Shape | null = null,
+): BorderValue | null {
   const { before, after } = around;
   if (!before) return null;
   if (before.atMillis > atMillis) throw new RangeError('the reading before lies after the border');
@@ -48,11 +57,12 @@ export function registerAt(atMillis: number, around: Surroundings): BorderValue 
   const rise = after.microWh - before.microWh;
   const elapsed = BigInt(atMillis - before.atMillis);
   const span = BigInt(after.atMillis - before.atMillis);
-  const microWh = before.microWh + divideFloor(rise * elapsed, span);
+  const part = shape ? shape.partOf(rise, atMillis) : divideFloor(rise * elapsed, span);
   return {
-    valueWh: floorToWh(microWh),
+    valueWh: floorToWh(before.microWh + part),
     quality: 'interpolated',
     readings: [before, after],
+    ...(shape ? { likeDays: shape.likeDays } : {}),
   };
 }
 

@@ -26,6 +26,8 @@ export interface Border {
    * rollover. Absent where none does.
    */
   offsets?: string[];
+  /** The UTC dates whose course it follows in a long gap between readings. Absent elsewhere. */
+  likeDays?: string[];
 }
 
 /** One register of one meter over a slot. Without a start there is no energy. */

@@ -206,7 +206,8 @@ export class MeteringService {
     const evidence = await readEvidence(sql, microgridId, around);
     await this.keepSuspects(sql, microgridId, evidence);
     // An estimate is never a reason to settle again, so none is made here.
-    const now = evidence.map((each) => slotBorders(each, 0));
+    const shapes = await borders.readShapes(sql, microgridId, evidence);
+    const now = evidence.map((each, index) => slotBorders(each, 0, shapes[index]));
     const settled = await borders.readSettled(sql, microgridId, around);
     return around.filter((_, index) => isOutdated(settled[index]!, now[index]!));
   }
@@ -233,7 +234,10 @@ export class MeteringService {
         estimateEnergy(past[index]!.yesterday, past[index]!.previous),
       ]),
     );
-    return evidence.map((each) => slotBorders(each, estimates.get(each) ?? 0));
+    const shapes = await borders.readShapes(sql, microgridId, evidence);
+    return evidence.map((each, index) =>
+      slotBorders(each, estimates.get(each) ?? 0, shapes[index]),
+    );
   }
 }
 

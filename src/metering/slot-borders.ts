@@ -2,7 +2,8 @@ import { formatRegisterWh } from '../units/energy.js';
 import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
 import { estimateEnd, registerAt } from './border.js';
-import type { BorderQuality, BorderValue, RegisterReading } from './border.js';
+import type { BorderQuality, BorderValue, RegisterReading, Surroundings } from './border.js';
+import { STRAIGHT_LINE_MILLIS, type Gap, type Shape } from './estimation.js';
 import type { Border, MeterSlot } from './measurement.js';
 import { readingHash } from './reading.js';
 import type { Register } from './reading.js';
@@ -57,11 +58,34 @@ export function needsEstimate(evidence: Evidence): boolean {
   return startOf(evidence) !== null && realEnd(evidence) === null;
 }
 
-/** @param estimateWh the energy of the slot where readings do not give its end */
-export function slotBorders(evidence: Evidence, estimateWh: number): SlotBorders {
-  const known = startOf(evidence);
+/** What belongs to either border of a slot. */
+export interface OfBorders<Thing> {
+  start: Thing | null;
+  end: Thing | null;
+}
+
+/** The gaps that the borders of a slot lie in, where they are long and energy flowed in them. */
+export function longGaps(evidence: Evidence): OfBorders<Gap> {
+  const { slotStart, slotEnd } = evidence;
+  return {
+    start: longGap(parseInstant(slotStart), aroundStart(evidence)),
+    end: longGap(parseInstant(slotEnd), aroundEnd(evidence)),
+  };
+}
+
+/**
+ * @param estimateWh the energy of the slot where readings do not give its end
+ * @param shapes of its `longGaps`
+ */
+export function slotBorders(
+  evidence: Evidence,
+  estimateWh: number,
+  shapes: OfBorders<Shape> = EVENLY,
+): SlotBorders {
+  const known = startOf(evidence, shapes.start);
   const end =
-    realEnd(evidence) ?? (known && estimateEnd(known.valueWh, estimateWh, lastRealOf(evidence)));
+    realEnd(evidence, shapes.end) ??
+    (known && estimateEnd(known.valueWh, estimateWh, lastRealOf(evidence)));
   const start = isBelow(end, known) ? null : known;
   return { start: start && borderOf(evidence, start), end: end && borderOf(evidence, end) };
 }
@@ -108,17 +132,32 @@ function differ(a: Level | null, b: Level | null): boolean {
   return a?.valueWh !== b?.valueWh || a?.quality !== b?.quality;
 }
 
-function startOf(evidence: Evidence): BorderValue | null {
-  const { slotStart, beforeStart, firstInside, afterEnd, carried } = evidence;
-  const after = firstInside ?? afterEnd;
-  const real = registerAt(parseInstant(slotStart), { before: beforeStart, after });
+const EVENLY = { start: null, end: null };
+
+function longGap(atMillis: number, { before, after }: Surroundings): Gap | null {
+  if (!before || !after || before.atMillis === atMillis) return null;
+  if (after.microWh === before.microWh) return null;
+  if (after.atMillis - before.atMillis <= STRAIGHT_LINE_MILLIS) return null;
+  return { fromMillis: before.atMillis, toMillis: after.atMillis };
+}
+
+function aroundStart({ beforeStart, firstInside, afterEnd }: Evidence): Surroundings {
+  return { before: beforeStart, after: firstInside ?? afterEnd };
+}
+
+function aroundEnd(evidence: Evidence): Surroundings {
+  return { before: lastRealOf(evidence), after: evidence.afterEnd };
+}
+
+function startOf(evidence: Evidence, shape: Shape | null = null): BorderValue | null {
+  const { slotStart, beforeStart, carried } = evidence;
+  const real = registerAt(parseInstant(slotStart), aroundStart(evidence), shape);
   if (real || !carried) return real;
   return { ...carried, readings: beforeStart ? [beforeStart] : [] };
 }
 
-function realEnd(evidence: Evidence): BorderValue | null {
-  const { slotEnd, afterEnd } = evidence;
-  return registerAt(parseInstant(slotEnd), { before: lastRealOf(evidence), after: afterEnd });
+function realEnd(evidence: Evidence, shape: Shape | null = null): BorderValue | null {
+  return registerAt(parseInstant(evidence.slotEnd), aroundEnd(evidence), shape);
 }
 
 function borderOf({ meterId, register }: Evidence, border: BorderValue): Border {
@@ -132,5 +171,6 @@ function borderOf({ meterId, register }: Evidence, border: BorderValue): Border 
     ...(border.readings.some(({ offsetMicroWh = 0n }) => offsetMicroWh !== 0n)
       ? { offsets: border.readings.map(({ offsetMicroWh = 0n }) => formatOffset(offsetMicroWh)) }
       : {}),
+    ...(border.likeDays === undefined ? {} : { likeDays: border.likeDays }),
   };
 }

@@ -20,10 +20,13 @@ export type RegisterFacts = {
   startReadings: string[];
   /** Where a reading counts for more than its meter showed, by how many Wh each does. */
   startOffsets?: string[];
+  /** In a long gap between readings, the UTC dates whose course the border follows. */
+  startLikeDays?: string[];
   endWh: number | null;
   endQuality: BorderQuality | null;
   endReadings: string[];
   endOffsets?: string[];
+  endLikeDays?: string[];
 };
 
 /** Of a `household-slot` record, and of a household's `correction`, which adds the revision. */

@@ -104,10 +104,12 @@ function registerFacts({ meterId, role, register, start, end }: MeterSlot): Json
     startQuality: start?.quality ?? null,
     startReadings: [...(start?.readingHashes ?? [])],
     ...(start?.offsets === undefined ? {} : { startOffsets: start.offsets }),
+    ...(start?.likeDays === undefined ? {} : { startLikeDays: start.likeDays }),
     endWh: end?.valueWh ?? null,
     endQuality: end?.quality ?? null,
     endReadings: [...(end?.readingHashes ?? [])],
     ...(end?.offsets === undefined ? {} : { endOffsets: end.offsets }),
+    ...(end?.likeDays === undefined ? {} : { endLikeDays: end.likeDays }),
   };
 }
 

@@ -1,5 +1,7 @@
 import type { PastSlot } from '../metering/border.js';
+import { candidates, hoursOf, shapeOf, type Gap, type Shape } from '../metering/estimation.js';
 import { isSigned } from '../metering/signed-reading.js';
+import type { OfBorders } from '../metering/slot-borders.js';
 import type { RegisterFacts } from '../settlement/slot-facts.js';
 import { formatInstant } from '../units/slot.js';
 import {
@@ -7,6 +9,7 @@ import {
   countedFrom,
   derivedBorders,
   isGivenByReadings,
+  longGap,
   ReadingIndex,
   shortDecimal,
   type NamedReadings,
@@ -169,12 +172,14 @@ export class BorderCheck {
       ({ yesterdayRevision }) => yesterdayRevision,
     );
     open.forEach((one, place) => past.set(one, [previous[place]!, yesterday[place]!]));
+    const shapes = await this.shapesThen(named);
     for (const one of named) {
       const { settled, register, readings } = one;
       const { sequence } = settled;
       this.assertOffsets(one);
       const [before, dayBefore] = past.get(one) ?? [null, null];
-      const { start, end } = derivedBorders(settled, readings, before, dayBefore);
+      const shape = shapes.get(one) ?? { start: null, end: null };
+      const { start, end } = derivedBorders(settled, readings, before, dayBefore, shape);
       const same = (field: keyof RegisterFacts, expected: unknown) =>
         this.findings.same(
           'record_body',
@@ -187,6 +192,8 @@ export class BorderCheck {
       same('startQuality', start?.quality);
       same('endWh', end?.valueWh);
       same('endQuality', end?.quality);
+      this.assertLikeDays(one, 'startLikeDays', start?.likeDays);
+      this.assertLikeDays(one, 'endLikeDays', end?.likeDays);
     }
   }
 
@@ -201,6 +208,55 @@ export class BorderCheck {
       const field = `offsets of ${meter} ${name}`;
       this.findings.add('record_body', settled.sequence, field, known, offsetMicroWh);
     }
+  }
+
+  /** Records made before there were shapes name no days, and their gaps are straight lines. */
+  private assertLikeDays(
+    { settled, register }: Named,
+    field: 'startLikeDays' | 'endLikeDays',
+    expected: readonly string[] | undefined,
+  ): void {
+    const name = `${field} of ${register.meter} ${register.register}`;
+    const found = register[field]?.join(' ');
+    this.findings.same('record_body', settled.sequence, name, expected?.join(' '), found);
+  }
+
+  /** The shapes of gaps in which records say to have followed like days, told again. */
+  private async shapesThen(named: readonly Named[]): Promise<Map<Named, OfBorders<Shape>>> {
+    const shapes = new Map<Named, OfBorders<Shape>>();
+    for (const one of named) {
+      const { startLikeDays, endLikeDays } = one.register;
+      if (!startLikeDays && !endLikeDays) continue;
+      const { start, end } = one.readings;
+      shapes.set(one, {
+        start: startLikeDays ? await this.shapeThen(one, longGap(start)) : null,
+        end: endLikeDays ? await this.shapeThen(one, longGap(end)) : null,
+      });
+    }
+    return shapes;
+  }
+
+  private async shapeThen({ settled, register }: Named, gap: Gap | null): Promise<Shape | null> {
+    if (!gap) return null;
+    const lengthMillis = settled.endMillis - settled.startMillis;
+    const midnights = candidates(gap).flat();
+    const hours = midnights.flatMap(hoursOf);
+    const rows = await this.tables.query<{ endWh: number | null; endQuality: string | null }>(
+      REGISTER_BORDER.table,
+      store.BORDERS_THEN,
+      [
+        hours.map(() => register.meter),
+        hours.map(() => register.register),
+        hours.map((atMillis) => formatInstant(atMillis)),
+        hours.map((atMillis) => settled.revisionThen(atMillis - lengthMillis)),
+      ],
+    );
+    const known = rows.map(({ endWh, endQuality }) => (endQuality === 'estimated' ? null : endWh));
+    const days = midnights.map((midnight, place): [number, (number | null)[]] => [
+      midnight,
+      known.slice(place * 25, place * 25 + 25),
+    ]);
+    return shapeOf(gap, new Map(days));
   }
 
   /** The end of the slot before, or of the same slot a day before, as it counted then. */

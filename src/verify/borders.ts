@@ -7,8 +7,9 @@ import {
   type PastSlot,
   type RegisterReading,
 } from '../metering/border.js';
+import { STRAIGHT_LINE_MILLIS, type Gap, type Shape } from '../metering/estimation.js';
 import type { MeterSlot } from '../metering/measurement.js';
-import { isBelow } from '../metering/slot-borders.js';
+import { isBelow, type OfBorders } from '../metering/slot-borders.js';
 import { readingHash, type Register } from '../metering/reading.js';
 import type { HouseholdFacts, RegisterFacts } from '../settlement/slot-facts.js';
 import { formatRegisterWh, parseRegisterWh } from '../units/energy.js';
@@ -29,18 +30,23 @@ export interface SettledRegisters {
   /** Of the slot before, and of the same slot a day before; −1 where it was not closed. */
   previousRevision: number;
   yesterdayRevision: number;
+  /** Of any slot before, by its start. */
+  revisionThen(startMillis: number): number;
 }
 
 const HASHES = z.array(z.string());
 const OFFSETS = z.array(z.string().regex(/^-?\d{1,13}(\.\d{1,6})?$/)).optional();
+const LIKE_DAYS = z.array(z.iso.date()).min(1).max(6).optional();
 const REGISTERS = z.array(
   z.object({
     meter: z.string(),
     register: z.enum(['import', 'export']),
     startReadings: HASHES,
     startOffsets: OFFSETS,
+    startLikeDays: LIKE_DAYS,
     endReadings: HASHES,
     endOffsets: OFFSETS,
+    endLikeDays: LIKE_DAYS,
   }),
 );
 
@@ -122,18 +128,30 @@ export interface NamedReadings {
   end: NamedReading[];
 }
 
-/** @param previous the slot before as it counted then, and @param yesterday that of a day before */
+/** The gap between the readings that a border lies between, where it is long and energy flowed in it. */
+export function longGap([before, after]: readonly NamedReading[]): Gap | null {
+  if (!before || !after || after.microWh <= before.microWh) return null;
+  if (after.atMillis - before.atMillis <= STRAIGHT_LINE_MILLIS) return null;
+  return { fromMillis: before.atMillis, toMillis: after.atMillis };
+}
+
+/**
+ * @param previous the slot before as it counted then
+ * @param yesterday that of a day before
+ * @param shapes of the gaps that the record says to have followed like days in
+ */
 export function derivedBorders(
   { startMillis, endMillis }: SettledRegisters,
   named: NamedReadings,
   previous: PastSlot | null,
   yesterday: PastSlot | null,
+  shapes: OfBorders<Shape>,
 ): DerivedBorders {
   const start =
-    atBorder(startMillis, named.start) ??
+    atBorder(startMillis, named.start, shapes.start) ??
     (previous && { valueWh: previous.endWh, quality: previous.endQuality, readings: [] });
   const end =
-    atBorder(endMillis, named.end) ??
+    atBorder(endMillis, named.end, shapes.end) ??
     (start &&
       estimateEnd(start.valueWh, estimateEnergy(yesterday, previous), named.end[0] ?? null));
   return { start: isBelow(end, start) ? null : start, end };
@@ -173,10 +191,14 @@ export function shortDecimal(text: string): string {
   return text?.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
 
-function atBorder(atMillis: number, [before, after]: RegisterReading[]): BorderValue | null {
+function atBorder(
+  atMillis: number,
+  [before, after]: RegisterReading[],
+  shape: Shape | null = null,
+): BorderValue | null {
   if (!before || before.atMillis > atMillis) return null;
   const encloses = after && after.atMillis > atMillis && after.microWh >= before.microWh;
-  return registerAt(atMillis, { before, after: encloses ? after : null });
+  return registerAt(atMillis, { before, after: encloses ? after : null }, shape);
 }
 
 function decoded(readAt: Instant, valueWh: string, signedPayload?: string): Hashed | null {
@@ -211,17 +233,35 @@ export function meterSlots({ household, registers }: HouseholdFacts): MeterSlot[
     householdId: household,
     role: one.role,
     register: one.register,
-    start: border(one.startWh, one.startQuality, one.startReadings, one.startOffsets),
-    end: border(one.endWh, one.endQuality, one.endReadings, one.endOffsets),
+    start: border(one.startWh, one.startQuality, {
+      readingHashes: one.startReadings,
+      offsets: one.startOffsets,
+      likeDays: one.startLikeDays,
+    }),
+    end: border(one.endWh, one.endQuality, {
+      readingHashes: one.endReadings,
+      offsets: one.endOffsets,
+      likeDays: one.endLikeDays,
+    }),
   }));
 }
 
 function border(
   valueWh: number | null,
   quality: RegisterFacts['startQuality'],
-  readingHashes: string[],
-  offsets: string[] | undefined,
+  told: {
+    readingHashes: string[];
+    offsets: string[] | undefined;
+    likeDays: string[] | undefined;
+  },
 ): MeterSlot['start'] {
   if (valueWh === null || quality === null) return null;
-  return { valueWh, quality, readingHashes, ...(offsets === undefined ? {} : { offsets }) };
+  const { readingHashes, offsets, likeDays } = told;
+  return {
+    valueWh,
+    quality,
+    readingHashes,
+    ...(offsets === undefined ? {} : { offsets }),
+    ...(likeDays === undefined ? {} : { likeDays }),
+  };
 }

@@ -62,6 +62,13 @@ export class SlotStates {
     return state?.status === 'closed' ? state.revision : -1;
   }
 
+  /** In which revision a slot counted when a record was made; −1 where it had not been closed. */
+  revisionThen(startMillis: number, sequence: number): number {
+    const state = this.states.get(formatInstant(startMillis));
+    if (state?.status !== 'closed' || state.closedSequence! > sequence) return -1;
+    return state.correctionSequences.filter((one) => one < sequence).length;
+  }
+
   endOf(slot: Instant): Instant {
     const slotMinutes = this.members.microgrid?.slotMinutes ?? 15;
     return formatInstant(parseInstant(slot) + slotMinutes * 60_000);

@@ -343,6 +343,7 @@ export class Slots {
       endMillis,
       previousRevision: this.states.revisionOf(2 * startMillis - endMillis),
       yesterdayRevision: this.states.revisionOf(startMillis - 86_400_000),
+      revisionThen: (slotStart) => this.states.revisionThen(slotStart, sequence),
     });
   }
 
