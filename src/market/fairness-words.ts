@@ -37,7 +37,8 @@ const WORDS: Readonly<Record<ReasonCode, Words>> = {
     );
     const at = low === high ? `at ${low}` : `at ${low} to ${high}`;
     const limit = price(reason, 'limitMicroPerKwh', told);
-    return `${reason.energyWh} Wh ${told.side === 'bid' ? 'bought' : 'sold'} ${at}; your limit was ${limit}.`;
+    const wished = reason.figures['metWh'] === undefined ? '' : wishWords(reason, told);
+    return `${reason.energyWh} Wh ${told.side === 'bid' ? 'bought' : 'sold'} ${at}; your limit was ${limit}.${wished}`;
   },
   'outside-tariffs': (reason, told) =>
     told.side === 'bid'
@@ -154,6 +155,12 @@ function limit(reason: Reason, told: Told): string {
   const at = price(reason, 'limitMicroPerKwh', told);
   if (told.side === 'bid') return told.standing ? `You pay up to ${at}` : `You bid ${at}`;
   return told.standing ? `You sell from ${at} on` : `You asked ${at}`;
+}
+
+/** What the wishes of an order came to, beside what it would have had if nobody had one. */
+function wishWords({ figures }: Reason, { currency }: Wording): string {
+  const money = (name: string) => `${formatMicro(Number(figures[name]))} ${currency}`;
+  return ` Of it ${figures['metWh']} Wh were as you wished, for ${money('extraMicro')} more. Had nobody a wish, you would have bought ${figures['withoutWh']} Wh for ${money('withoutMicro')}.`;
 }
 
 function lower(words: string): string {

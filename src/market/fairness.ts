@@ -114,6 +114,16 @@ export interface Served {
   readonly highest: number;
 }
 
+/** Energy in Wh; money in micro-units, grid fees included. */
+export interface WishFigures {
+  readonly metWh: number;
+  /** What it paid more than for as much other energy at its place. */
+  readonly extraMicro: number;
+  /** What it would have bought, and paid, had nobody a wish. */
+  readonly withoutWh: number;
+  readonly withoutMicro: number;
+}
+
 export interface ExplainedBook extends FairBook {
   readonly figures: BookFigures;
   /** By `orderKey`; orders that were served nothing are absent. */
@@ -124,6 +134,8 @@ export interface ExplainedBook extends FairBook {
   readonly optimal: ReadonlyMap<string, number>;
   /** Whether wishes counted. */
   readonly wishing: boolean;
+  /** What each bid's wishes came to, by the id of its order. */
+  readonly wishes: ReadonlyMap<string, WishFigures>;
   readonly outcome: AuctionOutcome;
   readonly network: NetworkView<BookedOrder> | null;
 }
@@ -174,6 +186,7 @@ export function explainBook(book: FairBook): ExplainedBook {
     booked,
     optimal,
     wishing: wished !== null,
+    wishes: new Map((wished?.wishes ?? []).map((one) => [one.bid.id, wishFigures(one, tariff)])),
     outcome: auctionOutcome(
       { bids: sides.bid, asks: sides.ask, rationing: rules.rationing },
       { filled: optimum.filled, price: null, splitBy: null },
@@ -266,6 +279,19 @@ function gainOf(trade: MatchedTrade, booked: ReadonlyMap<string, BookedOrder>, t
     trade.sellerPriceMicroPerKwh -
     trade.congestionMicroPerKwh;
   return BigInt(trade.energyWh) * BigInt(bid.price - ask.price - wireFees);
+}
+
+function wishFigures(
+  { metQuantity, extra, filledWithout, paidWithout }: ClearedBook['wishes'][number],
+  { gridFeeMicroPerKwh }: Tariff,
+): WishFigures {
+  const fees = BigInt(filledWithout) * BigInt(gridFeeMicroPerKwh);
+  return {
+    metWh: metQuantity,
+    extraMicro: micro(BigInt(extra)),
+    withoutWh: filledWithout,
+    withoutMicro: micro(BigInt(paidWithout) + fees),
+  };
 }
 
 /** The book cleared with its wishes; null where none counts. */

@@ -81,7 +81,8 @@ export function reasonsFor(book: ExplainedBook, order: FairOrder): Reason[] {
   if (served !== undefined) {
     const { lowest, highest } = served;
     const prices = { lowestMicroPerKwh: lowest, highestMicroPerKwh: highest };
-    const figures = { limitMicroPerKwh: limit, ...prices };
+    const wish = order.side === 'bid' ? book.wishes.get(order.id) : undefined;
+    const figures = { limitMicroPerKwh: limit, ...prices, ...wish };
     reasons.push({ code: 'filled', energyWh: filledWh, figures });
   }
   const uncoveredWh = wantedWh - order.enteredWh;

@@ -77,6 +77,14 @@ describe('a slot', () => {
       shareThousandths: 1000,
       priceIntervalMicroPerKwh: null,
     });
+    const [order] = orderFairness(slot, 'C');
+    // Alike but for the wish, both would have had half of it.
+    expect(order!.reasons).toMatchObject([
+      { figures: { metWh: 300, extraMicro: 0, withoutWh: 150, withoutMicro: 30_000 } },
+    ]);
+    expect(order!.reasons[0]!.words).toContain(
+      'Of it 300 Wh were as you wished, for 0.00 EUR more. Had nobody a wish, you would have bought 150 Wh for 0.03 EUR.',
+    );
   });
 
   test('tells a regulator neither energy nor a limit', () => {
@@ -190,7 +198,7 @@ function assertTold(slot: ExplainedSlot, households: Iterable<string>): void {
         if (code === 'filled') expect(energyWh).toBe(order.filledWh);
         for (const [name, figure] of Object.entries(figures)) {
           if (name === 'key') continue;
-          const spelled = name.endsWith('MicroPerKwh') ? formatMicro(Number(figure)) : `${figure}`;
+          const spelled = /Micro(PerKwh)?$/.test(name) ? formatMicro(Number(figure)) : `${figure}`;
           expect({ code, words, has: words.includes(spelled) }).toMatchObject({ has: true });
         }
       }
