@@ -69,8 +69,10 @@ async function main(): Promise<number> {
   const name = PROFILE_NAMES.find((one) => one === values.profile);
   if (!name) throw new BadArguments(`--profile: there are ${PROFILE_NAMES.join(', ')}`);
   const { topic } = values;
-  if (topic === undefined || /[+#]/.test(topic)) {
-    throw new BadArguments('--topic: the topic below which the device publishes, without + and #');
+  if (topic === undefined || /[+#]/.test(topic) || topic.split('/').includes('')) {
+    throw new BadArguments(
+      '--topic: the topic below which the device publishes, without + and #, and with no slash at its ends',
+    );
   }
   const role = ROLES.find((one) => one === values.role);
   if (values.role !== undefined && !role) throw new BadArguments(`--role: ${ROLES.join(', ')}`);
@@ -85,6 +87,9 @@ async function main(): Promise<number> {
   const test = new MeterTest();
   const filters = PROFILES[name].filters(topic);
   const url = values['mqtt-url'] ?? process.env['MQTT_URL'] ?? 'mqtt://127.0.0.1:1883';
+  if (!/^(mqtts?|wss?):\/\//.test(url) || !URL.canParse(url)) {
+    throw new BadArguments('--mqtt-url: the address of the broker, such as mqtt://127.0.0.1:1883');
+  }
   await listen({ url, ...logIn(values), filters, seconds }, (message) => {
     const output = session.take(message);
     test.take(message, output);
