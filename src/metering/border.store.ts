@@ -1,9 +1,16 @@
 import type { Sql } from '../database/database.service.js';
-import { formatInstant, type Instant } from '../units/slot.js';
+import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import type { BorderQuality, PastSlot } from './border.js';
 import type { Register } from './reading.js';
-import { areEnough, candidates, latestCandidates, LOOKBACK_DAYS, shapeOf } from './estimation.js';
-import type { Gap, PastDays, Shape } from './estimation.js';
+import {
+  areEnough,
+  candidates,
+  latestCandidates,
+  likeEnergy,
+  LOOKBACK_DAYS,
+  shapeOf,
+} from './estimation.js';
+import type { Estimate, Gap, PastDays, Shape } from './estimation.js';
 import { longGaps, type Evidence, type OfBorders } from './slot-borders.js';
 import type { MeteredSlot, SlotBorders } from './slot-borders.js';
 
@@ -56,43 +63,67 @@ export async function readShapes(
   evidence: readonly Evidence[],
 ): Promise<OfBorders<Shape>[]> {
   const gaps = evidence.map(longGaps);
+  const asked = evidence.map((of, index) => ({ of, gaps: Object.values(gaps[index]!) }));
+  const days = await readPastDays(sql, microgridId, asked);
+  return gaps.map(({ start, end }, index) => ({
+    start: start && shapeOf(start, days[index]!),
+    end: end && shapeOf(end, days[index]!),
+  }));
+}
+
+/** What these slots take on the average of their like days, in the order asked. */
+export async function readLikeEnergy(
+  sql: Sql,
+  microgridId: string,
+  slots: readonly RegisterSlot[],
+): Promise<(Estimate | null)[]> {
+  const asked = slots.map((of) => ({ of, gaps: [spanOf(of)] }));
+  const days = await readPastDays(sql, microgridId, asked);
+  return slots.map((slot, index) => likeEnergy(spanOf(slot), days[index]!));
+}
+
+function spanOf({ slotStart, slotEnd }: RegisterSlot): Gap {
+  return { fromMillis: parseInstant(slotStart), toMillis: parseInstant(slotEnd) };
+}
+
+/** Of each register the days before its gaps: the latest, and all where these are not enough. */
+async function readPastDays(
+  sql: Sql,
+  microgridId: string,
+  slots: readonly { of: RegisterSlot; gaps: readonly (Gap | null)[] }[],
+): Promise<PastDays[]> {
   const past = new Map<string, Map<number, (number | null)[]>>();
-  const daysOf = ({ meterId, register }: Evidence) => {
+  const daysOf = ({ meterId, register }: RegisterSlot) => {
     const key = `${meterId}/${register}`;
     const days = past.get(key) ?? new Map<number, (number | null)[]>();
     past.set(key, days);
     return days;
   };
   const read = async (wanted: (gap: Gap, days: PastDays) => readonly number[]) => {
-    const asked: { meterId: string; register: Register; midnight: number }[] = [];
-    evidence.forEach((each, index) => {
-      for (const gap of Object.values(gaps[index]!)) {
+    const asked: { of: RegisterSlot; midnight: number }[] = [];
+    for (const { of, gaps } of slots) {
+      const days = daysOf(of);
+      for (const gap of gaps) {
         if (!gap) continue;
-        const days = daysOf(each);
         for (const midnight of wanted(gap, days)) {
           if (days.has(midnight)) continue;
           days.set(midnight, []);
-          asked.push({ meterId: each.meterId, register: each.register, midnight });
+          asked.push({ of, midnight });
         }
       }
-    });
+    }
     if (asked.length === 0) return;
     const rows = await sql.query<{ levels: (number | null)[] }>(PAST_DAYS, [
       microgridId,
-      asked.map(({ meterId }) => meterId),
-      asked.map(({ register }) => register),
+      asked.map(({ of }) => of.meterId),
+      asked.map(({ of }) => of.register),
       asked.map(({ midnight }) => formatInstant(midnight)),
     ]);
-    asked.forEach(({ meterId, register, midnight }, place) =>
-      past.get(`${meterId}/${register}`)!.set(midnight, rows[place]!.levels),
-    );
+    asked.forEach(({ of, midnight }, place) => daysOf(of).set(midnight, rows[place]!.levels));
   };
   await read(latestCandidates);
   await read((gap, days) => (areEnough(gap, days) ? [] : candidates(gap).flat()));
-  return evidence.map((each, index) => {
-    const shape = (gap: Gap | null) => gap && shapeOf(gap, daysOf(each));
-    return { start: shape(gaps[index]!.start), end: shape(gaps[index]!.end) };
-  });
+  return slots.map(({ of }) => daysOf(of));
 }
 
 /** Keeps what a slot was settled with; a correction's borders that moved make the next slot due. */

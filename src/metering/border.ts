@@ -1,6 +1,6 @@
 import { floorToWh } from '../units/energy.js';
 import { divideFloor } from '../units/integer.js';
-import type { Shape } from './estimation.js';
+import type { Estimate, Shape } from './estimation.js';
 
 /**
  * A cumulative register at a slot border, from the readings around it. Every border is floored once,
@@ -30,7 +30,7 @@ export interface BorderValue {
   quality: BorderQuality;
   /** The readings that fix the value: none, one, or one on either side. */
   readings: RegisterReading[];
-  /** The days that its place between two readings is taken from, see `Shape`. */
+  /** The days that its place between two readings, or its estimate, is taken from. */
   likeDays?: string[];
 }
 
@@ -72,14 +72,15 @@ export function registerAt(
  */
 export function estimateEnd(
   startWh: number,
-  estimateWh: number,
+  { energyWh, likeDays }: Estimate,
   lastReal: RegisterReading | null,
 ): BorderValue {
   const seenWh = lastReal ? floorToWh(lastReal.microWh) : 0;
   return {
-    valueWh: Math.max(startWh + Math.max(estimateWh, 0), seenWh),
+    valueWh: Math.max(startWh + Math.max(energyWh, 0), seenWh),
     quality: 'estimated',
     readings: lastReal ? [lastReal] : [],
+    ...(likeDays ? { likeDays } : {}),
   };
 }
 
@@ -91,7 +92,7 @@ export interface PastSlot {
   endQuality: BorderQuality;
 }
 
-/** What a slot probably took: the same slot yesterday if that was metered, else the slot before. */
+/** Without like days, what a slot probably took: the same slot yesterday if that was metered, else the slot before. */
 export function estimateEnergy(yesterday: PastSlot | null, previous: PastSlot | null): number {
   const metered =
     yesterday?.startQuality && yesterday.startQuality !== 'estimated'

@@ -84,6 +84,32 @@ export function shapeOf(gap: Gap, days: PastDays): Shape | null {
   };
 }
 
+/** What a slot probably takes, and the days that say so, as `Shape` names them; absent without any. */
+export interface Estimate {
+  energyWh: number;
+  likeDays?: string[];
+}
+
+/**
+ * What a slot takes on the average of its like days; null where none is known. Parts of a day add up
+ * to the whole of it: each is the difference of two values rounded down.
+ *
+ * @param slot within one UTC day
+ * @param days as for `shapeOf`
+ */
+export function likeEnergy(slot: Gap, days: PastDays): Estimate | null {
+  const known = lastKnown(candidates(slot)[0]!, days);
+  if (known.length === 0) return null;
+  const course = average(known.map(({ levels }) => levels));
+  const midnight = Math.floor(slot.fromMillis / DAY) * DAY;
+  const sinceMidnight = (atMillis: number) =>
+    Number(upTo(course, atMillis - midnight) / BigInt(6 * HOUR));
+  return {
+    energyWh: sinceMidnight(slot.toMillis) - sinceMidnight(slot.fromMillis),
+    likeDays: known.map((one) => formatInstant(one.midnight).slice(0, 10)),
+  };
+}
+
 type DayKind = 'workday' | 'weekend';
 
 const HOUR = 3_600_000;

@@ -9,6 +9,7 @@ import type { RegisterSlot } from './border.store.js';
 import * as corrections from './correction.store.js';
 import { keepSuspects, readEvidence } from './evidence.store.js';
 import type { JudgedSlot } from './evidence.store.js';
+import type { Estimate } from './estimation.js';
 import { IntakeService } from './intake.service.js';
 import type { IntakeCounters } from './intake.service.js';
 import * as measurements from './measurement.store.js';
@@ -207,7 +208,7 @@ export class MeteringService {
     await this.keepSuspects(sql, microgridId, evidence);
     // An estimate is never a reason to settle again, so none is made here.
     const shapes = await borders.readShapes(sql, microgridId, evidence);
-    const now = evidence.map((each, index) => slotBorders(each, 0, shapes[index]));
+    const now = evidence.map((each, index) => slotBorders(each, NO_ESTIMATE, shapes[index]));
     const settled = await borders.readSettled(sql, microgridId, around);
     return around.filter((_, index) => isOutdated(settled[index]!, now[index]!));
   }
@@ -227,16 +228,19 @@ export class MeteringService {
     evidence: readonly Evidence[],
   ): Promise<SlotBorders[]> {
     const open = evidence.filter(needsEstimate);
+    const like = await borders.readLikeEnergy(sql, microgridId, open);
     const past = await borders.readPast(sql, microgridId, open);
     const estimates = new Map(
-      open.map((each, index) => [
+      open.map((each, index): [Evidence, Estimate] => [
         each,
-        estimateEnergy(past[index]!.yesterday, past[index]!.previous),
+        like[index] ?? {
+          energyWh: estimateEnergy(past[index]!.yesterday, past[index]!.previous),
+        },
       ]),
     );
     const shapes = await borders.readShapes(sql, microgridId, evidence);
     return evidence.map((each, index) =>
-      slotBorders(each, estimates.get(each) ?? 0, shapes[index]),
+      slotBorders(each, estimates.get(each) ?? NO_ESTIMATE, shapes[index]),
     );
   }
 }
@@ -244,6 +248,8 @@ export class MeteringService {
 function registerKey({ meterId, register }: { meterId: string; register: string }): string {
   return `${meterId}/${register}`;
 }
+
+const NO_ESTIMATE: Estimate = { energyWh: 0 };
 
 /** Looked at in one go; the rest follows at the next. */
 const MAX_MARKS = 2_000;

@@ -3,7 +3,7 @@ import { formatInstant, parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
 import { estimateEnd, registerAt } from './border.js';
 import type { BorderQuality, BorderValue, RegisterReading, Surroundings } from './border.js';
-import { STRAIGHT_LINE_MILLIS, type Gap, type Shape } from './estimation.js';
+import { STRAIGHT_LINE_MILLIS, type Estimate, type Gap, type Shape } from './estimation.js';
 import type { Border, MeterSlot } from './measurement.js';
 import { readingHash } from './reading.js';
 import type { Register } from './reading.js';
@@ -74,18 +74,18 @@ export function longGaps(evidence: Evidence): OfBorders<Gap> {
 }
 
 /**
- * @param estimateWh the energy of the slot where readings do not give its end
+ * @param estimate the energy of the slot where readings do not give its end
  * @param shapes of its `longGaps`
  */
 export function slotBorders(
   evidence: Evidence,
-  estimateWh: number,
+  estimate: Estimate,
   shapes: OfBorders<Shape> = EVENLY,
 ): SlotBorders {
   const known = startOf(evidence, shapes.start);
   const end =
     realEnd(evidence, shapes.end) ??
-    (known && estimateEnd(known.valueWh, estimateWh, lastRealOf(evidence)));
+    (known && estimateEnd(known.valueWh, estimate, lastRealOf(evidence)));
   const start = isBelow(end, known) ? null : known;
   return { start: start && borderOf(evidence, start), end: end && borderOf(evidence, end) };
 }

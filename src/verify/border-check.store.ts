@@ -1,5 +1,6 @@
 import type { PastSlot } from '../metering/border.js';
-import { candidates, hoursOf, shapeOf, type Gap, type Shape } from '../metering/estimation.js';
+import { candidates, hoursOf, likeEnergy, shapeOf } from '../metering/estimation.js';
+import type { Estimate, Gap, PastDays, Shape } from '../metering/estimation.js';
 import { isSigned } from '../metering/signed-reading.js';
 import type { OfBorders } from '../metering/slot-borders.js';
 import type { RegisterFacts } from '../settlement/slot-facts.js';
@@ -30,6 +31,11 @@ interface Named {
 }
 
 type ReadingRow = StoredReading & { payloadHash: string; message: Buffer | null };
+
+/** The shapes of the gaps that borders lie in, and the estimate of an end that lies in none. */
+type FromLikeDays = OfBorders<Shape> & { estimate: Estimate | null };
+
+const NOTHING_LIKE: FromLikeDays = { start: null, end: null, estimate: null };
 
 const DAY = 86_400_000;
 
@@ -172,14 +178,21 @@ export class BorderCheck {
       ({ yesterdayRevision }) => yesterdayRevision,
     );
     open.forEach((one, place) => past.set(one, [previous[place]!, yesterday[place]!]));
-    const shapes = await this.shapesThen(named);
+    const told = await this.likeDaysThen(named);
     for (const one of named) {
       const { settled, register, readings } = one;
       const { sequence } = settled;
       this.assertOffsets(one);
       const [before, dayBefore] = past.get(one) ?? [null, null];
-      const shape = shapes.get(one) ?? { start: null, end: null };
-      const { start, end } = derivedBorders(settled, readings, before, dayBefore, shape);
+      const like = told.get(one) ?? NOTHING_LIKE;
+      const { start, end } = derivedBorders(
+        settled,
+        readings,
+        before,
+        dayBefore,
+        like,
+        like.estimate,
+      );
       const same = (field: keyof RegisterFacts, expected: unknown) =>
         this.findings.same(
           'record_body',
@@ -210,7 +223,7 @@ export class BorderCheck {
     }
   }
 
-  /** Records made before there were shapes name no days, and their gaps are straight lines. */
+  /** Records made before there were like days name none: straight lines, and the former estimate. */
   private assertLikeDays(
     { settled, register }: Named,
     field: 'startLikeDays' | 'endLikeDays',
@@ -221,23 +234,28 @@ export class BorderCheck {
     this.findings.same('record_body', settled.sequence, name, expected?.join(' '), found);
   }
 
-  /** The shapes of gaps in which records say to have followed like days, told again. */
-  private async shapesThen(named: readonly Named[]): Promise<Map<Named, OfBorders<Shape>>> {
-    const shapes = new Map<Named, OfBorders<Shape>>();
+  /** What records say to have taken from like days, told again. */
+  private async likeDaysThen(named: readonly Named[]): Promise<Map<Named, FromLikeDays>> {
+    const told = new Map<Named, FromLikeDays>();
     for (const one of named) {
-      const { startLikeDays, endLikeDays } = one.register;
+      const { startLikeDays, endLikeDays, endQuality } = one.register;
       if (!startLikeDays && !endLikeDays) continue;
-      const { start, end } = one.readings;
-      shapes.set(one, {
-        start: startLikeDays ? await this.shapeThen(one, longGap(start)) : null,
-        end: endLikeDays ? await this.shapeThen(one, longGap(end)) : null,
+      const { startMillis, endMillis } = one.settled;
+      const slot = { fromMillis: startMillis, toMillis: endMillis };
+      const shapeThen = async (gap: Gap | null) =>
+        gap && shapeOf(gap, await this.daysThen(one, gap));
+      const isEstimate = endLikeDays && endQuality === 'estimated';
+      told.set(one, {
+        start: startLikeDays ? await shapeThen(longGap(one.readings.start)) : null,
+        end: endLikeDays ? await shapeThen(longGap(one.readings.end)) : null,
+        estimate: isEstimate ? likeEnergy(slot, await this.daysThen(one, slot)) : null,
       });
     }
-    return shapes;
+    return told;
   }
 
-  private async shapeThen({ settled, register }: Named, gap: Gap | null): Promise<Shape | null> {
-    if (!gap) return null;
+  /** The days before a gap as they counted when the record was made. */
+  private async daysThen({ settled, register }: Named, gap: Gap): Promise<PastDays> {
     const lengthMillis = settled.endMillis - settled.startMillis;
     const midnights = candidates(gap).flat();
     const hours = midnights.flatMap(hoursOf);
@@ -256,7 +274,7 @@ export class BorderCheck {
       midnight,
       known.slice(place * 25, place * 25 + 25),
     ]);
-    return shapeOf(gap, new Map(days));
+    return new Map(days);
   }
 
   /** The end of the slot before, or of the same slot a day before, as it counted then. */

@@ -7,7 +7,12 @@ import {
   type PastSlot,
   type RegisterReading,
 } from '../metering/border.js';
-import { STRAIGHT_LINE_MILLIS, type Gap, type Shape } from '../metering/estimation.js';
+import {
+  STRAIGHT_LINE_MILLIS,
+  type Estimate,
+  type Gap,
+  type Shape,
+} from '../metering/estimation.js';
 import type { MeterSlot } from '../metering/measurement.js';
 import { isBelow, type OfBorders } from '../metering/slot-borders.js';
 import { readingHash, type Register } from '../metering/reading.js';
@@ -139,6 +144,7 @@ export function longGap([before, after]: readonly NamedReading[]): Gap | null {
  * @param previous the slot before as it counted then
  * @param yesterday that of a day before
  * @param shapes of the gaps that the record says to have followed like days in
+ * @param like the estimate that the record says to have taken from like days
  */
 export function derivedBorders(
   { startMillis, endMillis }: SettledRegisters,
@@ -146,6 +152,7 @@ export function derivedBorders(
   previous: PastSlot | null,
   yesterday: PastSlot | null,
   shapes: OfBorders<Shape>,
+  like: Estimate | null,
 ): DerivedBorders {
   const start =
     atBorder(startMillis, named.start, shapes.start) ??
@@ -153,7 +160,11 @@ export function derivedBorders(
   const end =
     atBorder(endMillis, named.end, shapes.end) ??
     (start &&
-      estimateEnd(start.valueWh, estimateEnergy(yesterday, previous), named.end[0] ?? null));
+      estimateEnd(
+        start.valueWh,
+        like ?? { energyWh: estimateEnergy(yesterday, previous) },
+        named.end[0] ?? null,
+      ));
   return { start: isBelow(end, start) ? null : start, end };
 }
 

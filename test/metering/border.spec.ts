@@ -142,10 +142,10 @@ function settleLive(readings: readonly RegisterReading[], arrivals: readonly num
     evidenceOf(known, index * SLOT, (index + 1) * SLOT, settled[index - 1] ?? null);
   for (let index = 0; index < SLOTS; index += 1) {
     const known = readings.filter((_, reading) => arrivals[reading]! <= index);
-    settled[index] = slotBorders(evidence(index, known), 3);
+    settled[index] = slotBorders(evidence(index, known), { energyWh: 3 });
   }
   for (let index = 0; index < SLOTS; index += 1) {
-    const now = slotBorders(evidence(index, readings), 3);
+    const now = slotBorders(evidence(index, readings), { energyWh: 3 });
     if (isOutdated(settled[index]!, now)) settled[index] = now;
   }
   return settled;
@@ -175,9 +175,11 @@ it('settles to the same energy whenever readings came, once corrected', () => {
 
 it('does not carry a first reading over that turned out not to count', () => {
   const [high, low, same] = [at(0, 2), at(101, 1), at(200, 1)];
-  const early = slotBorders(evidenceOf([high, same], 0, SLOT, null), 3);
+  const early = slotBorders(evidenceOf([high, same], 0, SLOT, null), { energyWh: 3 });
   expect(early.end).toMatchObject({ valueWh: 5, quality: 'estimated' });
-  const { start, end } = slotBorders(evidenceOf([high, low, same], SLOT, 2 * SLOT, early), 3);
+  const { start, end } = slotBorders(evidenceOf([high, low, same], SLOT, 2 * SLOT, early), {
+    energyWh: 3,
+  });
   expect(start).toBeNull();
   expect(end).toMatchObject({ valueWh: 1, quality: 'measured' });
 });
@@ -203,6 +205,12 @@ it.each([
 });
 
 it('never estimates below what the register has shown', () => {
-  expect(estimateEnd(100, 5, at(0, 120.5))).toMatchObject({ valueWh: 120, quality: 'estimated' });
-  expect(estimateEnd(100, 5, at(0, 90))).toMatchObject({ valueWh: 105, quality: 'estimated' });
+  expect(estimateEnd(100, { energyWh: 5 }, at(0, 120.5))).toMatchObject({
+    valueWh: 120,
+    quality: 'estimated',
+  });
+  expect(estimateEnd(100, { energyWh: 5 }, at(0, 90))).toMatchObject({
+    valueWh: 105,
+    quality: 'estimated',
+  });
 });

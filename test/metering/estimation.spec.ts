@@ -5,6 +5,7 @@ import {
   candidates,
   hoursOf,
   latestCandidates,
+  likeEnergy,
   LOOKBACK_DAYS,
   shapeOf as shapeFrom,
   STRAIGHT_LINE_MILLIS,
@@ -191,7 +192,7 @@ it('gives each minute what the naive look at all days gives it', () => {
       });
       expect(shape.partOf(drawn.riseMicroWh, gap.toMillis)).toBe(drawn.riseMicroWh);
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   );
 });
 
@@ -211,8 +212,30 @@ it('adds up to the sum however it is cut, never falls, and says the same again',
         times.toReversed().map((time) => again.partOf(drawn.riseMicroWh, gap.fromMillis + time)),
       ).toEqual(parts.toReversed());
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   );
+});
+
+it('estimates the average of the last like days, and of a day what its parts add up to', () => {
+  const hours = risingBy((hour, midnight) => (hour === 17 ? 3 * ((midnight / DAY) % 7) : 1));
+  const slotAt = (fromMillis: number, minutes: number) => {
+    const slot = { fromMillis, toMillis: fromMillis + minutes * MINUTE };
+    return likeEnergy(
+      slot,
+      daysOf(candidates(slot).flat(), { ...slot, fromMillis: MONDAY }, hours),
+    );
+  };
+  const ofDays = [10, 11, 12].map((day) => 3 * ((Date.UTC(2026, 5, day) / DAY) % 7));
+  const sum = ofDays.reduce((all, energyWh) => all + energyWh, 0);
+  expect(slotAt(at(0, '17:00'), 60)).toEqual({
+    energyWh: sum / 3,
+    likeDays: ['2026-06-12', '2026-06-11', '2026-06-10'],
+  });
+  const quarters = Array.from({ length: 96 }, (_, quarter) =>
+    slotAt(MONDAY + quarter * 15 * MINUTE, 15),
+  );
+  expect(quarters.reduce((all, one) => all + one!.energyWh, 0)).toBe(23 + sum / 3);
+  expect(likeEnergy({ fromMillis: MONDAY, toMillis: MONDAY + HOUR }, new Map())).toBeNull();
 });
 
 it('asks for days of the kinds in a gap, before the day in which it begins', () => {

@@ -80,10 +80,11 @@ async function likeDaysIn({ database, ledger }: Rooms): Promise<string[]> {
   const records = await ledger.records(database, LANE, { since: 0, limit: 10_000 });
   return records.flatMap(({ facts }) => {
     if (facts['household'] !== 'ann' || !Array.isArray(facts['registers'])) return [];
-    const [register] = facts['registers'] as { endLikeDays?: string[] }[];
+    const [register] = facts['registers'] as { endLikeDays?: string[]; endQuality: string }[];
     const days = register?.endLikeDays;
     const slot = String(facts['slot']).slice(5, 16);
-    return days ? [`${slot} revision ${Number(facts['revision'])}: ${days.join(' ')}`] : [];
+    if (!register || !days) return [];
+    return [`${slot} revision ${Number(facts['revision'] ?? 0)} ${register.endQuality}: ${days}`];
   });
 }
 
@@ -92,11 +93,22 @@ test('its energy flowed as on the day before, whenever that was known, and verif
   const shaped = ['5700 measured', '5800 interpolated', '6500 interpolated', '6600 interpolated'];
   expect(await bordersOf(inTime)).toEqual([...shaped, '6700 measured']);
   expect(await likeDaysIn(inTime)).toEqual([
-    '06-02T16:00 revision 1: 2026-06-01',
-    '06-02T17:00 revision 1: 2026-06-01',
-    '06-02T18:00 revision 1: 2026-06-01',
+    '06-02T16:00 revision 0 estimated: 2026-06-01',
+    '06-02T17:00 revision 0 estimated: 2026-06-01',
+    '06-02T18:00 revision 0 estimated: 2026-06-01',
+    '06-02T16:00 revision 1 interpolated: 2026-06-01',
+    '06-02T17:00 revision 1 interpolated: 2026-06-01',
+    '06-02T18:00 revision 1 interpolated: 2026-06-01',
   ]);
   expect(await findingsOf(inTime)).toEqual([]);
+
+  // Before it was heard again: as much as on the day before, from the last reading on.
+  const estimated = await inTime.database.query<{ value_wh: number }>(
+    `SELECT value_wh FROM register_border
+     WHERE meter_id = 'ann-grid' AND quality = 'estimated' AND register = 'import'
+     ORDER BY border_at`,
+  );
+  expect(estimated.map(({ value_wh }) => value_wh)).toEqual([5800, 6500, 6600]);
 
   // Monday is put right when the gap had its shape from it already: the gap's slots follow.
   const late = await tellLane(46);
@@ -105,8 +117,8 @@ test('its energy flowed as on the day before, whenever that was known, and verif
   expect(await findingsOf(late)).toEqual([]);
   const days = await likeDaysIn(late);
   expect(days.filter((day) => day.includes('revision 2'))).toEqual([
-    '06-02T17:00 revision 2: 2026-06-01',
-    '06-02T18:00 revision 2: 2026-06-01',
+    '06-02T17:00 revision 2 interpolated: 2026-06-01',
+    '06-02T18:00 revision 2 interpolated: 2026-06-01',
   ]);
 
   // An hour that no estimate was taken from, only the gap's shape.
