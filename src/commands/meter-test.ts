@@ -32,7 +32,8 @@ arguments. docs/connect-a-meter.md describes profiles, topics and mappings.
   --seconds N        how long to listen (default 60)
   --mqtt-url URL     of the broker (default MQTT_URL, or mqtt://127.0.0.1:1883)
   --username U       and --password P, of the meter or of the service (default MQTT_USERNAME and
-                     MQTT_PASSWORD); a meter may listen to its own device alone
+                     MQTT_PASSWORD); a meter may listen to its own device alone, and one that
+                     is native to nothing: take the service's, or the operator's page
   --json             one JSON document on standard output
 `;
 
@@ -154,7 +155,7 @@ async function listen(
     });
     await client.subscribeAsync([...filters], { qos: 0 }).catch(() => {
       throw new Error(
-        `The broker does not let this user listen to ${filters.join(', ')}. Use the secret of the meter that is enrolled with this topic, or the service's.`,
+        `The broker does not let this user listen to ${filters.join(', ')}. Use the secret of the meter that is enrolled with this topic, or the service's. A native meter only writes: listen to it on the operator's page, under Devices.`,
       );
     });
     await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
