@@ -231,8 +231,9 @@ function explained(error: unknown, fileOf: (table: string) => string, table?: st
   const [, copied, line, column] =
     /^COPY incoming_(\w+), line (\d+)(?:, column (\w+))?/.exec(error.where ?? '') ?? [];
   const of = copied ?? table;
-  // Classes 22 and 23: values that a column cannot hold, and rows that break a rule of their table.
-  if (of === undefined || !/^2[23]/.test(error.code ?? '')) return error;
+  // Classes 22 and 23: values that a column cannot hold, and rows that break a rule of their table;
+  // 21000: two rows of one key.
+  if (of === undefined || !/^(2[23]|21000)/.test(error.code ?? '')) return error;
   const row = line === undefined ? (error.detail ?? 'some row') : `line ${line}`;
   const field = column ?? error.column ?? error.constraint ?? 'row';
   return fault(fileOf(of), row, field, 'a row of this table', error.message);

@@ -324,6 +324,10 @@ async function foundMarket(url: string, { user, password }: Login): Promise<void
     return answer;
   };
   const { token } = await send('sessions', { user, password });
+  const street = await fetch(`${url}/v1/microgrids/street`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { now } = (await street.json()) as { now: string };
   const microgrid = 'market-place';
   await send(
     'operator/microgrids',
@@ -333,7 +337,8 @@ async function foundMarket(url: string, { user, password }: Login): Promise<void
       currency: 'EUR',
       mechanism: 'continuous',
       creditLimitMicro: 5_000_000,
-      startsAt: '2026-06-01T00:00:00Z',
+      // The hour that runs: slots from the morning on would all have to be closed first.
+      startsAt: `${now.slice(0, 13)}:00:00Z`,
       tariff: { bands: [{ fromMinute: 0, retailMicroPerKwh: 300_000, feedInMicroPerKwh: 80_000 }] },
     },
     token,
