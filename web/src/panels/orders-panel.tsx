@@ -13,6 +13,7 @@ import {
   refusalInWords,
   slotsFrom,
 } from '../orders.js';
+import { formatMicro } from '../../../src/units/money.js';
 import { asProblem, useResource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
 
@@ -208,7 +209,7 @@ function OrderForm(props: OrderFormProps): ReactNode {
               name="order-price"
               inputMode="decimal"
               autoComplete="off"
-              placeholder={(fallback / 1_000_000).toFixed(2)}
+              placeholder={formatMicro(fallback)}
               value={price}
               aria-invalid={!parsedPrice.ok}
               aria-describedby={`${id}-words`}
