@@ -1,3 +1,4 @@
+import type { ProfileName } from '../../parties/meter-profile.js';
 import { dsmrReader } from './dsmr-reader.js';
 import { esphome } from './esphome.js';
 import { evcc } from './evcc.js';
@@ -7,19 +8,19 @@ import { native } from './native.js';
 import { ocmf } from './ocmf.js';
 import { openems } from './openems.js';
 import { p1 } from './p1.js';
-import type { Profile, ProfileName } from './session.js';
+import type { Profile } from './session.js';
 import { shelly } from './shelly.js';
 import { sparkplug } from './sparkplug.js';
 import { tasmota } from './tasmota.js';
 import { victron } from './victron.js';
 import { zigbee2mqtt } from './zigbee2mqtt.js';
 
-export { PROFILE_NAMES } from './session.js';
+export { PROFILE_NAMES } from '../../parties/meter-profile.js';
+export type { ProfileName } from '../../parties/meter-profile.js';
 export type {
   Profile,
   ProfileContext,
   ProfileMessage,
-  ProfileName,
   ProfileOutput,
   ProfilePublication,
   ProfileReading,

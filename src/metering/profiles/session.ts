@@ -1,3 +1,4 @@
+import type { ProfileName } from '../../parties/meter-profile.js';
 import type { Instant } from '../../units/slot.js';
 import type { Register, Rejection } from '../reading.js';
 import type { Mapping } from './mapping.js';
@@ -7,25 +8,6 @@ import type { Mapping } from './mapping.js';
  * profile is pure; what it must remember (births, overlays, lines of a telegram) lives in a session,
  * in memory and bounded, and comes back after a restart with the device's next full message.
  */
-
-export const PROFILE_NAMES = [
-  'native',
-  'tasmota',
-  'shelly',
-  'p1',
-  'dsmr-reader',
-  'sparkplug',
-  'home-assistant',
-  'zigbee2mqtt',
-  'victron',
-  'openems',
-  'evcc',
-  'glow',
-  'esphome',
-  'ocmf',
-] as const;
-
-export type ProfileName = (typeof PROFILE_NAMES)[number];
 
 /** One message as the broker brought it. */
 export interface ProfileMessage {
