@@ -4,23 +4,12 @@
  * end it.
  */
 import type { Page } from './answers.js';
+import { ApiProblem } from './problem.js';
 
 export interface Session {
   token: string;
   expiresAt: string;
   refreshToken: string;
-}
-
-/** Why a request failed, in words a person can act on. `status` 0: the service was not reached. */
-export class ApiProblem extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    detail: string,
-  ) {
-    super(detail);
-    this.name = 'ApiProblem';
-  }
 }
 
 const STORED_AS = 'neighborwatt.session';

@@ -1,20 +1,28 @@
 /** One thing a panel shows, loaded over HTTP: its data, whether it is loading, and what went wrong. */
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { ApiProblem } from './api.js';
+import type { ApiProblem } from './problem.js';
+import { Reader, type Wanted } from './reader.js';
 
 export interface Resource<T> {
   data: T | undefined;
   loading: boolean;
+  /** The data is of before the last change, and being read again. */
+  behind: boolean;
   problem: ApiProblem | undefined;
   reload: () => void;
 }
 
-/** A service that was away is asked again after this long. */
-const RETRY_MILLIS = 5_000;
+interface Shown<T> {
+  key: string | null;
+  data?: T;
+  /** What was wanted when the data was read. */
+  wanted?: Wanted;
+  problem?: ApiProblem;
+}
 
 /**
  * Loads `load` whenever `key` or `version` changes. A new key forgets the old data; a new version
- * keeps showing it until the new data is there, or beside the problem if it does not come.
+ * keeps showing it until newer data is there, or beside the problem if it does not come.
  * @param key names what is loaded; null loads nothing yet
  */
 export function useResource<T>(
@@ -22,53 +30,37 @@ export function useResource<T>(
   load: (signal: AbortSignal) => Promise<T>,
   version: number | string = 0,
 ): Resource<T> {
-  const [state, setState] = useState<{ key: string | null; data?: T; problem?: ApiProblem }>({
-    key: null,
-  });
+  const [shown, setShown] = useState<Shown<T>>({ key: null });
   const [tries, setTries] = useState(0);
   const latest = useRef(load);
   latest.current = load;
 
+  const reader = useRef<Reader<T> | null>(null);
   useEffect(() => {
     if (key === null) return undefined;
-    const abort = new AbortController();
-    let retry: number | undefined;
-    latest.current(abort.signal).then(
-      (data) => {
-        if (!abort.signal.aborted) setState({ key, data });
-      },
-      (error: unknown) => {
-        if (abort.signal.aborted) return;
-        const problem = asProblem(error);
-        setState((old) =>
-          old.key === key && old.data !== undefined
-            ? { key, data: old.data, problem }
-            : { key, problem },
-        );
-        if (problem.status === 0) {
-          retry = window.setTimeout(() => setTries((count) => count + 1), RETRY_MILLIS);
-        }
-      },
+    const opened = new Reader<T>(
+      (signal) => latest.current(signal),
+      (told) =>
+        setShown((old) => {
+          if ('data' in told) return { key, data: told.data, wanted: told.wanted };
+          return { ...(old.key === key && old), key, problem: told.problem };
+        }),
     );
-    return () => {
-      abort.abort();
-      window.clearTimeout(retry);
-    };
+    reader.current = opened;
+    return () => opened.close();
+  }, [key]);
+  useEffect(() => {
+    if (key !== null) reader.current?.want({ version, tries });
   }, [key, version, tries]);
 
   const reload = useCallback(() => setTries((count) => count + 1), []);
-  const current = state.key === key ? state : undefined;
-  const [data, problem] = [current?.data, current?.problem];
-  return useMemo(
-    () => ({ data, problem, loading: data === undefined && problem === undefined, reload }),
-    [data, problem, reload],
-  );
-}
-
-/** Whatever was thrown, as something a panel can show. */
-export function asProblem(error: unknown): ApiProblem {
-  if (error instanceof ApiProblem) return error;
-  return new ApiProblem(0, 'unexpected', 'Something unexpected happened on this page.');
+  const current = shown.key === key ? shown : undefined;
+  const [data, wanted, problem] = [current?.data, current?.wanted, current?.problem];
+  const behind = wanted !== undefined && (wanted.version !== version || wanted.tries !== tries);
+  return useMemo(() => {
+    const loading = data === undefined && problem === undefined;
+    return { data, problem, loading, behind, reload };
+  }, [data, problem, behind, reload]);
 }
 
 /** The same resource seen through `see`. */

@@ -1,9 +1,10 @@
 /** Logging in: by name and password, or, on a demo street, by choosing one of its people first. */
 import { useRef, useState, type FormEvent, type ReactNode } from 'react';
 import type { Demo, DemoPerson } from '../answers.js';
-import { ApiProblem, send, type Api } from '../api.js';
+import { send, type Api } from '../api.js';
 import { Logo, Street } from '../panels/logo.js';
-import { asProblem, useResource } from '../resource.js';
+import { useResource } from '../resource.js';
+import { ApiProblem, asProblem } from '../problem.js';
 
 interface LogInProps {
   api: Api;

@@ -1,7 +1,7 @@
 /** A password issued for one use is changed before anything else is open. */
 import { useState, type FormEvent, type ReactNode } from 'react';
 import type { Api } from '../api.js';
-import { asProblem } from '../resource.js';
+import { asProblem } from '../problem.js';
 
 interface NewPasswordProps {
   api: Api;

@@ -1,6 +1,6 @@
 /** A button's deed: one at a time, and in a line beside it what came of the last. */
 import { useState, type ReactNode } from 'react';
-import { asProblem } from '../resource.js';
+import { asProblem } from '../problem.js';
 
 export type Said = { text: string; bad: boolean } | null;
 

@@ -2,9 +2,10 @@
 import { useId, useState, type ReactNode } from 'react';
 import type { Microgrid, StrategyChoice } from '../answers.js';
 import { formatEnergy, formatTime } from '../format.js';
-import { asProblem, type Resource } from '../resource.js';
+import type { Resource } from '../resource.js';
 import { nextPlanned, STRATEGIES } from '../strategies.js';
 import { Loaded, Panel } from './panel.js';
+import { asProblem } from '../problem.js';
 
 interface AutopilotPanelProps {
   choice: Resource<StrategyChoice>;

@@ -2,8 +2,9 @@
 import { useEffect, useId, useState, type FormEvent, type ReactNode } from 'react';
 import type { ClaimedMeter, HouseholdMeter, Microgrid } from '../answers.js';
 import { formatMoment } from '../format.js';
-import { asProblem, type Resource } from '../resource.js';
+import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
+import { asProblem } from '../problem.js';
 
 interface ClaimPanelProps {
   meters: Resource<HouseholdMeter[]>;

@@ -1,10 +1,10 @@
 /** Self-consumption, self-sufficiency and neighbor share by month, or why they are withheld. */
 import { useState, type FormEvent, type ReactNode } from 'react';
 import type { EfficiencyMonth, Page } from '../answers.js';
-import type { ApiProblem } from '../api.js';
 import { formatShare } from '../format.js';
 import type { Resource } from '../resource.js';
 import { Empty, Loaded, Panel } from './panel.js';
+import type { ApiProblem } from '../problem.js';
 
 export interface Period {
   /** Calendar months such as `2026-06`, both included. */

@@ -1,12 +1,12 @@
 /** The household's limits: two prices, what they will do in plain words, and a rule to see them on. */
 import { useEffect, useId, useState, type FormEvent, type ReactNode } from 'react';
 import type { Limits, Microgrid } from '../answers.js';
-import { ApiProblem } from '../api.js';
 import { currencySymbol, formatPrice, formatTime } from '../format.js';
 import { explainBuy, explainSell, parseLimit, type Limit, type Tariff } from '../limits.js';
 import { formatMicro } from '../../../src/units/money.js';
-import { asProblem, type Resource } from '../resource.js';
+import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
+import { ApiProblem, asProblem } from '../problem.js';
 
 interface LimitsPanelProps {
   limits: Resource<Limits>;

@@ -14,8 +14,9 @@ import {
   slotsFrom,
 } from '../orders.js';
 import { formatMicro } from '../../../src/units/money.js';
-import { asProblem, useResource } from '../resource.js';
+import { useResource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
+import { asProblem } from '../problem.js';
 
 /** How many slots ahead the form offers, and how many orders are listed. */
 const SLOTS_AHEAD = 48;

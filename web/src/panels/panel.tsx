@@ -1,6 +1,6 @@
 /** A panel: a ruled, titled section that is loading, empty, failed, or shows what it is for. */
 import { useId, type ReactNode } from 'react';
-import type { ApiProblem } from '../api.js';
+import type { ApiProblem } from '../problem.js';
 
 interface PanelProps {
   title: string;
@@ -32,6 +32,7 @@ interface LoadedProps<T> {
   of: {
     data: T | undefined;
     loading: boolean;
+    behind: boolean;
     problem: ApiProblem | undefined;
     reload: () => void;
   };
@@ -50,12 +51,12 @@ export function Loaded<T>({ of, lines = 3, empty, isEmpty, children }: LoadedPro
     return <Skeleton lines={lines} />;
   }
   return (
-    <>
+    <div className="loaded" aria-busy={of.behind}>
       {of.problem && of.problem.status !== 0 && (
         <Trouble problem={of.problem} retry={of.reload} slight />
       )}
       {isEmpty?.(of.data) ? <Empty>{empty}</Empty> : children(of.data)}
-    </>
+    </div>
   );
 }
 

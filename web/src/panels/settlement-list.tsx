@@ -3,9 +3,10 @@ import { useState, type ReactNode } from 'react';
 import type { Microgrid, Settlement } from '../answers.js';
 import type { Api } from '../api.js';
 import { formatDay, formatKwh, formatTime } from '../format.js';
-import { asProblem, type Resource } from '../resource.js';
+import type { Resource } from '../resource.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
+import { asProblem } from '../problem.js';
 
 const SHOWN_AT_FIRST = 8;
 

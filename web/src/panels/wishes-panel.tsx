@@ -3,8 +3,9 @@ import { useId, useState, type FormEvent, type ReactNode } from 'react';
 import type { Limits, Microgrid, Wish } from '../answers.js';
 import { formatPrice, formatTime } from '../format.js';
 import { parseLimit } from '../limits.js';
-import { asProblem, type Resource } from '../resource.js';
+import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
+import { asProblem } from '../problem.js';
 
 interface WishesPanelProps {
   limits: Resource<Limits>;
