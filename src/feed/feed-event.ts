@@ -174,7 +174,12 @@ export const tradeEvent = z.discriminatedUnion('view', [
     priceMicroPerKwh: price,
     amountMicro: micro,
   }),
-  event('trade', ['microgrid'], { slot: instant, energyWh: wh, priceMicroPerKwh: price }),
+  event('trade', ['microgrid'], {
+    slot: instant,
+    trade: z.string(),
+    energyWh: wh,
+    priceMicroPerKwh: price,
+  }),
   event('trade', ['operator'], {
     slot: instant,
     trade: z.string(),

@@ -217,6 +217,7 @@ function trade(facts: journal.Trade, aliases: Aliases): Views {
       type: 'trade',
       view: 'microgrid',
       slot,
+      trade: facts.trade,
       energyWh,
       priceMicroPerKwh: facts.sellerPriceMicroPerKwh,
     },

@@ -55,6 +55,8 @@ interface OrderBook {
 type NamedLimits = z.infer<typeof LIMITS> & { validFrom: Instant };
 
 interface TapeItem {
+  /** Its id, which names nobody; trades of one record share their sequence. */
+  trade: string;
   sequence: number;
   slot: Instant;
   energyWh: number;
@@ -94,7 +96,8 @@ export class MarketController {
       rows,
       limit,
       ({ slot, number }) => `${slot} ${number}`,
-      ({ sequence, slot, energyWh, priceMicroPerKwh }) => ({
+      ({ trade, sequence, slot, energyWh, priceMicroPerKwh }) => ({
+        trade,
         sequence,
         slot,
         energyWh,

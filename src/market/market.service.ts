@@ -38,6 +38,7 @@ export interface Limits {
 
 /** A row of the anonymous tape. */
 export interface TapeRow {
+  readonly trade: string;
   readonly sequence: number;
   readonly slot: Instant;
   readonly number: number;

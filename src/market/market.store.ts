@@ -170,7 +170,7 @@ export const TRADES_OF_SLOT = `
 
 /** Newest first, after the position ($2, $3). */
 export const TAPE = `
-  SELECT sequence, slot_start AS slot, number, energy_wh AS "energyWh",
+  SELECT trade_id AS trade, sequence, slot_start AS slot, number, energy_wh AS "energyWh",
     seller_price_micro_per_kwh AS "priceMicroPerKwh"
   FROM trade JOIN traded_slot USING (microgrid_id, slot_start, revision)
   WHERE microgrid_id = $1

@@ -118,7 +118,13 @@ describe('the market over HTTP', () => {
     const tape = await call('A', 'GET', '/microgrids/street/trades?limit=1');
     expect(tape.body).toEqual({
       items: [
-        { sequence: expect.any(Number), slot: SLOT, energyWh: 500, priceMicroPerKwh: 200_000 },
+        {
+          trade: expect.stringMatching(/^[0-9a-f]{32}$/),
+          sequence: expect.any(Number),
+          slot: SLOT,
+          energyWh: 500,
+          priceMicroPerKwh: 200_000,
+        },
       ],
       next: null,
     });

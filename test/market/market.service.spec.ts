@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { numberTrades, type MatchedTrade } from '../../src/market/trade.js';
+import { numberTrades, tradeId, type MatchedTrade } from '../../src/market/trade.js';
 import type { Instant } from '../../src/units/slot.js';
 import {
   accepted,
@@ -328,6 +328,7 @@ describe('standing orders', () => {
 });
 
 describe('the book of trades', () => {
+  const LATER = '2026-06-01T12:15:00Z';
   const matched = (energyWh: number): MatchedTrade => ({
     buyer: 'B',
     seller: 'A',
@@ -339,29 +340,45 @@ describe('the book of trades', () => {
     congestionMicroPerKwh: 0,
     firm: false,
   });
-  const saved = (revision: number, ...wh: number[]) =>
-    numberTrades('street', SLOT, wh.map(matched), revision).map((trade) => ({
+  const savedIn = (slot: string, revision: number, ...wh: number[]) =>
+    numberTrades('street', slot, wh.map(matched), revision).map((trade) => ({
       ...trade,
       sequence: 40 + revision,
     }));
+  const saved = (revision: number, ...wh: number[]) => savedIn(SLOT, revision, ...wh);
 
   test('shows the latest revision, even one without a trade, on the tape as well', async () => {
     const { market, database } = await open({ wallets: { A: 0, B: 0 }, mechanism: 'metered' });
     const energies = async () =>
       (await market.tradesOf(database, 'street', SLOT)).map(({ energyWh }) => energyWh);
     await market.saveTrades(database, 'street', SLOT, 0, saved(0, 500, 300));
-    await market.saveTrades(database, 'street', '2026-06-01T12:15:00Z', 0, saved(0, 7));
+    await market.saveTrades(database, 'street', LATER, 0, savedIn(LATER, 0, 7));
     expect(await energies()).toEqual([500, 300]);
     expect(await market.tape('street', 2, null)).toEqual([
       {
+        trade: tradeId('street', LATER, 0, 1),
         sequence: 40,
-        slot: '2026-06-01T12:15:00Z',
+        slot: LATER,
         number: 1,
         energyWh: 7,
         priceMicroPerKwh: 100_000,
       },
-      { sequence: 40, slot: SLOT, number: 2, energyWh: 300, priceMicroPerKwh: 100_000 },
-      { sequence: 40, slot: SLOT, number: 1, energyWh: 500, priceMicroPerKwh: 100_000 },
+      {
+        trade: tradeId('street', SLOT, 0, 2),
+        sequence: 40,
+        slot: SLOT,
+        number: 2,
+        energyWh: 300,
+        priceMicroPerKwh: 100_000,
+      },
+      {
+        trade: tradeId('street', SLOT, 0, 1),
+        sequence: 40,
+        slot: SLOT,
+        number: 1,
+        energyWh: 500,
+        priceMicroPerKwh: 100_000,
+      },
     ]);
     expect(await market.tape('street', 2, { slot: SLOT, number: 2 })).toHaveLength(1);
     await market.saveTrades(database, 'street', SLOT, 1, saved(1, 450));

@@ -23,6 +23,7 @@ function trade(sequence: number, previous: number): FeedEvent {
     sequence,
     previous,
     slot: SLOT,
+    trade: `t${sequence}`,
     energyWh: sequence,
     priceMicroPerKwh: 120_000,
   };
@@ -150,12 +151,32 @@ describe('transient events', () => {
 });
 
 describe('the tape', () => {
-  const tape = (...all: number[]) =>
-    all.map((sequence) => ({ sequence, slot: SLOT, energyWh: 1, priceMicroPerKwh: 1 }));
+  const made = (sequence: number, trade = `t${sequence}`, slot = SLOT) => ({
+    trade,
+    sequence,
+    slot,
+    energyWh: 1,
+    priceMicroPerKwh: 1,
+  });
+  const tape = (...all: number[]) => all.map((sequence) => made(sequence));
+  const ids = (joined: readonly { trade: string }[]) => joined.map(({ trade }) => trade);
 
   test('joins what was read and what was heard, newest first, each trade once', () => {
     const joined = withTrades(tape(9, 8, 7), tape(8, 10));
-    expect(joined.map((each) => each.sequence)).toEqual([10, 9, 8, 7]);
+    expect(ids(joined)).toEqual(['t10', 't9', 't8', 't7']);
+  });
+
+  test('keeps apart the trades that one gate made, also after they were read again', () => {
+    const read = [made(40, 'a'), made(40, 'b'), made(40, 'c')];
+    expect(ids(withTrades([], read))).toEqual(['a', 'b', 'c']);
+    // As the slot closes each is heard of once more, as settled by a record of its own.
+    const heard = [made(52, 'b'), made(51, 'a')];
+    expect(ids(withTrades(heard, read))).toEqual(['b', 'a', 'c']);
+  });
+
+  test('stands in the order of slots, whichever was traded first', () => {
+    const ahead = made(30, 'tomorrow', '2026-06-02T10:15:00Z');
+    expect(ids(withTrades(tape(45), [ahead]))).toEqual(['tomorrow', 't45']);
   });
 
   test('does not grow without end', () => {

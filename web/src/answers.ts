@@ -67,6 +67,7 @@ export interface ClosedSlot {
 }
 
 export interface TapeTrade {
+  trade: string;
   sequence: number;
   slot: Instant;
   energyWh: number;

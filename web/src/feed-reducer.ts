@@ -85,14 +85,17 @@ export function reduceFrame(state: FeedState, frame: readonly FeedEvent[]): Redu
   return { gap: false, state: next };
 }
 
-/** Two tapes as one, newest first, each trade once. */
+/** Two tapes as one, newest first, each trade once, as `tape` has it. */
 export function withTrades(
   tape: readonly TapeTrade[],
   more: readonly TapeTrade[],
 ): readonly TapeTrade[] {
   if (more.length === 0) return tape;
-  const bySequence = new Map([...tape, ...more].map((trade) => [trade.sequence, trade]));
-  return [...bySequence.values()].sort((a, b) => b.sequence - a.sequence).slice(0, KEPT_TRADES);
+  // By id: trades that met in one record, at a gate or in a match, have one sequence.
+  const byId = new Map([...more, ...tape].map((one) => [one.trade, one]));
+  return [...byId.values()]
+    .sort((a, b) => Date.parse(b.slot) - Date.parse(a.slot) || b.sequence - a.sequence)
+    .slice(0, KEPT_TRADES);
 }
 
 function startingAt(state: FeedState, sequence: number): FeedState {
@@ -133,8 +136,8 @@ function withTransient(state: FeedState, event: FeedEvent): FeedState {
 
 function tapeTradeOf(event: FeedEvent): TapeTrade[] {
   if (event.type !== 'trade' || event.view !== 'microgrid') return [];
-  const { sequence, slot, energyWh, priceMicroPerKwh } = event;
-  return [{ sequence, slot, energyWh, priceMicroPerKwh }];
+  const { trade, sequence, slot, energyWh, priceMicroPerKwh } = event;
+  return [{ trade, sequence, slot, energyWh, priceMicroPerKwh }];
 }
 
 function countUp(versions: Versions, events: readonly FeedEvent[]): Versions {

@@ -67,7 +67,7 @@ function Tape({ trades, microgrid }: { trades: TapeTrade[]; microgrid: Microgrid
                 <td />
               </tr>
               {shownOf(all, index).map((trade) => (
-                <tr key={trade.sequence} data-testid="tape-trade">
+                <tr key={trade.trade} data-testid="tape-trade">
                   <td>
                     <svg
                       className="tape-bar"
