@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { mcAfeeRefusal } from './mcafee.js';
+import { networkRefusal } from './network-auction.js';
 import { networkTree, type NetworkNode } from './network.js';
 import { RATIONINGS } from '../parties/microgrid.js';
 import { ALL_SHARING_KEYS, SHARING_PRICINGS } from './sharing.js';
@@ -216,19 +217,19 @@ function* networkContradictions({ network, bids, asks }: NetworkBook): Generator
   if (network === undefined) return;
   yield* treeContradictions(network.nodes);
   const known = new Set(network.nodes.map((one) => one.id));
-  const buyers = new Set(bids.map((bid) => bid.trader));
   for (const [list, orders] of Object.entries({ bids, asks })) {
-    for (const [row, { node: place, trader }] of orders.entries()) {
+    for (const [row, { node: place }] of orders.entries()) {
       if (place === undefined) {
         yield { path: [list, row, 'node'], message: 'is required in a network' };
       } else if (!known.has(place)) {
         yield { path: [list, row, 'node'], message: 'is not among the nodes' };
       }
-      if (list === 'bids' || !buyers.has(trader)) continue;
-      const message = 'is among the bids too: in a network a trader stands on one side';
-      yield { path: [list, row, 'trader'], message };
     }
   }
+  const refusal = networkRefusal({ bids, asks });
+  if (refusal === null) return;
+  const message = `${refusal.reason}: is among the bids too, and in a network a trader stands on one side`;
+  yield { path: ['asks', asks.indexOf(refusal.order), 'trader'], message };
 }
 
 function* treeContradictions(nodes: readonly NetworkNode[]): Generator<Contradiction> {

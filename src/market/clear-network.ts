@@ -1,7 +1,7 @@
 import type { NetworkBook } from './clear-input.js';
 import type { ClearOutput } from './clear-output.js';
 import type { Side } from './continuous-book.js';
-import { networkAuction, type NetworkOrder } from './network-auction.js';
+import { networkAuction, type NetworkAuctionResult, type NetworkOrder } from './network-auction.js';
 import { beginning } from './order-fate.js';
 
 /** One book in a network through the call auction, and what the wires had to do with each order. */
@@ -50,7 +50,7 @@ export function clearNetwork(input: NetworkBook): ClearOutput {
       sellerPrice,
     })),
     clearingPrice: result.price,
-    priceInterval: result.interval && [...result.interval],
+    priceInterval: commonInterval(result),
     volume: result.volume,
     welfare: result.welfare,
     // The network auction is exact: the specs hold it against a linear program.
@@ -67,4 +67,16 @@ export function clearNetwork(input: NetworkBook): ClearOutput {
       full: direction,
     })),
   };
+}
+
+/**
+ * Of the one price that holds everywhere, how far it could move at all nodes at once; null where prices
+ * differ. A single node may be bounded from one side alone, behind a wire that lets only in or out, but
+ * wherever something is traded somebody sells and somebody buys: together the nodes bound both ends.
+ */
+function commonInterval({ price, nodes }: NetworkAuctionResult): [number, number] | null {
+  if (price === null) return null;
+  const intervals = nodes.flatMap(({ interval }) => (interval === null ? [] : [interval]));
+  const [lows, highs] = [intervals.map(([low]) => low), intervals.map(([, high]) => high)];
+  return [lows.reduce((a, b) => Math.max(a, b)), highs.reduce((a, b) => Math.min(a, b))];
 }

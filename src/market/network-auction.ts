@@ -79,10 +79,28 @@ export interface NetworkAuctionResult {
   readonly edges: NetworkEdge[];
 }
 
+/** Why a book is none for this auction. */
+export type NetworkRefusal = 'trader_on_both_sides';
+
+/**
+ * The first ask whose trader bids as well; null when there is none. Energy is paired along the wires, and
+ * two orders of one household at one node would be the first to meet: no flow keeps them apart. Orders at
+ * a gate are refused as `opposite_side_open` before that, and a household that sells what was metered
+ * buys nothing.
+ */
+export function networkRefusal<Order extends { readonly trader: string }>(book: {
+  readonly bids: readonly { readonly trader: string }[];
+  readonly asks: readonly Order[];
+}): { reason: NetworkRefusal; order: Order } | null {
+  const buyers = new Set(book.bids.map(({ trader }) => trader));
+  const order = book.asks.find(({ trader }) => buyers.has(trader));
+  return order ? { reason: 'trader_on_both_sides', order } : null;
+}
+
 /**
  * Clears one book.
- * @throws RangeError on a broken tree or an unknown node, a fraction, a negative quantity, an id given
- *   twice on a side, a trader on both sides, or prices too large for the depth of the tree
+ * @throws RangeError on a book that `networkRefusal` refuses, a broken tree or an unknown node, a fraction,
+ *   a negative quantity, an id given twice on a side, or prices too large for the depth of the tree
  * @example two feeders, each 10 a unit from the substation: 800 at 70 for the seller, 90 for the buyer
  * networkAuction({
  *   bids: [{ id: 'b', trader: 'B', node: 'east', price: 300, quantity: 800 }],
@@ -174,9 +192,10 @@ function placeOrders(
   { bids, asks }: NetworkAuctionInput,
   tree: NetworkTree,
 ): { rows: readonly NetworkOrder[]; placed: PlacedOrders } {
-  const buyers = new Set(bids.map(({ trader }) => trader));
-  const both = asks.find(({ trader }) => buyers.has(trader));
-  if (both) throw new RangeError(`trader ${both.trader} is on both sides`);
+  const refusal = networkRefusal({ bids, asks });
+  if (refusal) {
+    throw new RangeError(`${refusal.reason}: trader ${refusal.order.trader} is on both sides`);
+  }
   const { rows, side } = merged(inOrderOfId(bids), inOrderOfId(asks));
   const placed = {
     side,

@@ -1,11 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { z } from 'zod';
 import { clear } from '../../src/market/clear.js';
 import { clearInput } from '../../src/market/clear-input.js';
 import { readBook } from '../../src/market/clear-text.js';
 import { clearOutput, sharingOutput } from '../../src/market/clear-output.js';
+import { anyBook } from './network-books.js';
+
+const SEED = Number(process.env['CLEAR_SEED'] ?? Date.now() % 2 ** 31);
 
 const order = (id: string, price: number, quantity: number, trader = id) => ({
   id,
@@ -150,6 +154,44 @@ describe('what is printed', () => {
     });
   });
 
+  test('bounds a price at both ends, also where a wire lets only out', () => {
+    const nodes = [{ id: 'substation' }, { id: 'east', parent: 'substation', capacityDown: 0 }];
+    const book = {
+      mechanism: 'call-auction',
+      bids: [{ ...order('b', 180, 5), node: 'east' }],
+      asks: [{ ...order('a', 100, 5), node: 'east' }],
+      network: { nodes },
+    };
+    expect(cleared(book)).toMatchObject({ clearingPrice: 140, priceInterval: [100, 180] });
+  });
+
+  test('in any network is whole: nothing of it is lost in JSON, and the price lies in its interval', () => {
+    fc.assert(
+      fc.property(anyBook(), ({ network, bids, asks, kThousandths: k, rationing }) => {
+        const rows = (all: typeof bids) =>
+          all.map(({ price, quantity, ...rest }) => ({
+            ...rest,
+            price: Math.max(0, price),
+            quantity: Math.max(1, quantity),
+          }));
+        const result = cleared({
+          mechanism: 'call-auction',
+          params: { k, rationing },
+          bids: rows(bids),
+          asks: rows(asks),
+          network: { nodes: network },
+        });
+        expect(clearOutput.parse(JSON.parse(JSON.stringify(result)))).toEqual(result);
+        const { clearingPrice: price, priceInterval } = result;
+        expect(priceInterval === null).toBe(price === null);
+        if (price === null || priceInterval === null) return;
+        expect(priceInterval[0]).toBeLessThanOrEqual(price);
+        expect(priceInterval[1]).toBeGreaterThanOrEqual(price);
+      }),
+      { numRuns: 300, seed: SEED },
+    );
+  });
+
   test('says what became of orders that do not rest, and of those that met their own', () => {
     const flow = [
       { ...order('a1', 8, 5, 'A'), side: 'ask' },
@@ -270,6 +312,13 @@ describe('bad input is named by line and field:', () => {
       'line 2: bids[1].quantity: must be the same in all orders of mcafee',
     ],
     [wired('{"id":"x"}', 'y'), 'line 1: bids[0].node: is not among the nodes'],
+    [
+      wired('{"id":"x"}').replace(
+        '"asks":[]',
+        `"asks":[{"id":"a","trader":"B","node":"x",${unit}}]`,
+      ),
+      'line 1: asks[0].trader: trader_on_both_sides: is among the bids too',
+    ],
     [wired('{"id":"x"},{"id":"x"}'), 'line 2: network.nodes[1].id: is used twice'],
     [wired('{"id":"x"},\n{"id":"y","parent":"z"}'), 'line 3: network.nodes[1].parent: '],
     [
