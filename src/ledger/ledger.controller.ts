@@ -89,9 +89,7 @@ export class LedgerController {
     if (may(caller.grants, 'operator.read', { microgrid }, now)) return record;
     if (record.kind === 'tariff') return record;
     // A slot's sums are for its members; a regulator's figures stand under the privacy rule.
-    const isMember = caller.grants.some(
-      (grant) => grant.role === 'household' && grant.microgridId === microgrid,
-    );
+    const isMember = may(caller.grants, 'market.read', { microgrid }, now);
     if (record.kind === 'slot-closed' && isMember) return record;
     const own = concernedBy(record, caller.grants, now);
     if (own.length === 0) return null;

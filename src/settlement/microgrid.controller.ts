@@ -2,7 +2,8 @@ import { Controller, Get, Param, Query } from '@nestjs/common';
 import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
-import { Allow } from '../parties/access.decorator.js';
+import { may } from '../parties/access.js';
+import { Allow, CurrentCaller, type Caller } from '../parties/access.decorator.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Microgrid, Tariff } from '../parties/microgrid.js';
 import { tariffIn } from '../parties/tariff.js';
@@ -24,6 +25,8 @@ interface SlotRow {
   tradedWh: number;
   revision: number;
 }
+
+type ShownSlot = Omit<SlotRow, 'tradedWh'> & { tradedWh?: number; tariff: Tariff };
 
 /** A microgrid at a glance: its rules, its clock, the tariff of the moment, and its slots. */
 @ApiTags('microgrids')
@@ -72,9 +75,18 @@ export class MicrogridController {
 
   @Get('slots')
   @Allow('microgrid.read')
-  @ApiOperation({ summary: 'Slots that have passed their gate, newest first' })
-  async slots(@Param('microgrid') id: string, @Query() query: unknown) {
+  @ApiOperation({
+    summary: 'Slots that have passed their gate, newest first',
+    description:
+      'With the energy traded for members and operators; to a regulator energy is told by the month alone, to an auditor in manifests.',
+  })
+  async slots(
+    @Param('microgrid') id: string,
+    @Query() query: unknown,
+    @CurrentCaller() { grants }: Caller,
+  ) {
     const { microgridId, timeZone } = await findMicrogrid(this.parties, this.database, id);
+    const isMember = may(grants, 'market.read', { microgrid: id }, await this.clock.now());
     const { limit, after } = parsePage(query);
     const { from, to } = parse(RANGE, query);
     const rows = await this.database.query<SlotRow>(store.SLOTS_BETWEEN, [
@@ -93,18 +105,19 @@ export class MicrogridController {
       rows,
       limit,
       ({ slot }) => slot,
-      (row): SlotRow & { tariff: Tariff } => ({
-        ...shown(row),
+      (row): ShownSlot => ({
+        ...shown(row, isMember),
         tariff: tariffIn(versions, timeZone, row.slot),
       }),
     );
   }
 }
 
-/** Why a slot is quarantined is for its operator. */
-function shown(row: SlotRow): SlotRow {
+/** Why a slot is quarantined is for its operator, its energy for those who may read the market. */
+function shown(row: SlotRow, isMember: boolean): Omit<ShownSlot, 'tariff'> {
   const { slot, slotEnd, status, clearingPriceMicroPerKwh, tradedWh, revision } = row;
-  return { slot, slotEnd, status, clearingPriceMicroPerKwh, tradedWh, revision };
+  const told = { slot, slotEnd, status, clearingPriceMicroPerKwh, revision };
+  return isMember ? { ...told, tradedWh } : told;
 }
 
 /** @throws Problem 404 when there is none */

@@ -21,6 +21,8 @@ import { ProblemFilter } from '../../src/parties/problem.filter.js';
 import { sha256 } from '../../src/parties/secret.js';
 import { FairnessController } from '../../src/settlement/fairness.controller.js';
 import { FairnessService } from '../../src/settlement/fairness.service.js';
+import { MicrogridController } from '../../src/settlement/microgrid.controller.js';
+import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { SlotClosingService } from '../../src/settlement/slot-closing.service.js';
 import { at, openStreet, STARTS, type Street } from '../settlement/street.js';
 import { FakeBroker, FeedSocket, until } from './feed-app.js';
@@ -135,6 +137,20 @@ describe('over HTTP', () => {
   });
 
   test.each([
+    ['ben', 750],
+    ['olga', 750],
+    ['rita', undefined],
+    ['ada', undefined],
+  ])('the list of slots tells %s of energy: %s', async (who, tradedWh) => {
+    const { status, body } = await get(who, 'microgrids/street/slots');
+    expect(status).toBe(200);
+    const slot = body.items.find((one) => one['slot'] === at('10:00'))!;
+    expect(slot).toMatchObject({ status: 'closed', clearingPriceMicroPerKwh: 50_000 });
+    expect(slot['tradedWh']).toBe(tradedWh);
+    if (tradedWh === undefined) expect(JSON.stringify(body)).not.toMatch(/Wh"/);
+  });
+
+  test.each([
     [
       'a regulator hears the price and its rule, no energy',
       'rita',
@@ -236,6 +252,7 @@ const PEOPLE: Record<string, { role: string; household?: string; from?: string }
   new: { role: 'household', household: 'C', from: at('10:15') },
   olga: { role: 'operator' },
   rita: { role: 'regulator' },
+  ada: { role: 'auditor' },
   nobody: null,
 };
 const tokens = new Map<string, string>();
@@ -291,8 +308,9 @@ async function startApp(of: Street): Promise<INestApplication> {
   class Rest {}
   @Module({
     imports: [SettingsModule.of(settings), Rest, FeedModule],
-    controllers: [FairnessController],
+    controllers: [FairnessController, MicrogridController],
     providers: [
+      SettlementService,
       { provide: APP_GUARD, useClass: AccessGuard },
       { provide: APP_FILTER, useClass: ProblemFilter },
     ],
