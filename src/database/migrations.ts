@@ -21,6 +21,7 @@ import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
 import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
 import { LongGaps0041 } from './migrations/0041-long-gaps.js';
+import { AwardQuality0046 } from './migrations/0046-award-quality.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -46,4 +47,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   CheapChecks0025,
   MeterExchange0038,
   LongGaps0041,
+  AwardQuality0046,
 ];

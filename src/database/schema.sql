@@ -121,7 +121,16 @@ CREATE TABLE award (
   claimed_wh safe_integer NOT NULL,
   amount_micro safe_integer NOT NULL,
   sequence safe_integer NOT NULL,
-  CONSTRAINT award_pkey PRIMARY KEY (microgrid_id, program_id, period_from, household_id)
+  measured_wh safe_integer,
+  interpolated_wh safe_integer,
+  estimated_wh safe_integer,
+  missing_wh safe_integer,
+  CONSTRAINT award_pkey PRIMARY KEY (microgrid_id, program_id, period_from, household_id),
+  CONSTRAINT award_check CHECK (num_nulls(measured_wh, interpolated_wh, estimated_wh, missing_wh) = ANY (ARRAY[0, 4])),
+  CONSTRAINT award_estimated_wh_check CHECK (estimated_wh::bigint >= 0),
+  CONSTRAINT award_interpolated_wh_check CHECK (interpolated_wh::bigint >= 0),
+  CONSTRAINT award_measured_wh_check CHECK (measured_wh::bigint >= 0),
+  CONSTRAINT award_missing_wh_check CHECK (missing_wh::bigint >= 0)
 );
 
 CREATE TABLE checkpoint (

@@ -133,7 +133,8 @@ export function worse(a: MeasurementQuality, b: MeasurementQuality): Measurement
   return QUALITIES.indexOf(a) >= QUALITIES.indexOf(b) ? a : b;
 }
 
-const QUALITIES: readonly MeasurementQuality[] = [
+/** From the best to the worst. */
+export const QUALITIES: readonly MeasurementQuality[] = [
   'measured',
   'interpolated',
   'estimated',

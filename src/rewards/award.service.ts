@@ -5,6 +5,7 @@ import { walletTerms } from '../market/market-records.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
+import { NOTHING, plus, type ByQuality } from '../settlement/by-quality.js';
 import { SettlementService } from '../settlement/settlement.service.js';
 import type { Instant } from '../units/slot.js';
 import {
@@ -13,11 +14,13 @@ import {
   periodFault,
   totalMicro,
   type Award,
+  type Claim,
   type Membership,
   type Period,
   type PeriodFault,
 } from './awards.js';
 import { logQuery } from './efficiency.service.js';
+import { boundsOf, figuresOf, type QualityBounds } from './quality.js';
 import { runRecords } from './reward-records.js';
 import { fundsMicro, programRow, type ProgramRow } from './rewards.service.js';
 import * as store from './rewards.store.js';
@@ -28,15 +31,30 @@ export type Run = {
   /** How many were awarded something. */
   readonly households: number;
   readonly awardedMicro: number;
+  /** What the awards rest on; null where some of them were made before that was told. */
+  readonly quality: QualityBounds | null;
 };
 
 /** An award without the name of whom it went to. */
-export type AwardRow = {
+type AwardTerms = {
   readonly periodFrom: Instant;
   readonly periodTo: Instant;
   readonly claimedWh: number;
   readonly rateMicroPerKwh: number;
   readonly amountMicro: number;
+};
+
+/** As its household is told of it; null in awards made before qualities were. */
+export type OwnAward = AwardTerms & {
+  readonly program: string;
+  readonly sequence: number;
+  readonly byQuality: ByQuality | null;
+};
+
+/** As a regulator is: exact energies by quality could be those of one household's broken meter. */
+export type AwardShown = AwardTerms & {
+  readonly pseudonym: string;
+  readonly quality: QualityBounds | null;
 };
 
 export type RunOutcome =
@@ -87,7 +105,8 @@ export class AwardService {
       }
       await this.postRun(sql, microgrid, row, period, awards, by);
       const households = awards.length;
-      const run = { periodFrom: from, periodTo: to, households, awardedMicro };
+      const quality = boundsOf(awards.map(({ byQuality }) => byQuality).reduce(plus, NOTHING));
+      const run = { periodFrom: from, periodTo: to, households, awardedMicro, quality };
       return { outcome: 'accepted', run, currency: microgrid.currency };
     });
   }
@@ -101,14 +120,14 @@ export class AwardService {
   ): Promise<Run[] | null> {
     return this.database.transaction(async (sql) => {
       if (!(await programRow(sql, microgridId, program))) return null;
-      const rows = await sql.query<Run>(store.RUNS, [
+      const rows = await sql.query<Omit<Run, 'quality'> & Told>(store.RUNS, [
         microgridId,
         program,
         page.after,
         page.limit + 1,
       ]);
       await logQuery(sql, microgridId, by, { what: 'runs', program }, 'answered', []);
-      return rows;
+      return rows.map(bounded);
     });
   }
 
@@ -122,11 +141,11 @@ export class AwardService {
       after: { periodFrom: Instant; pseudonym: string } | null;
     },
     by: string,
-  ): Promise<(AwardRow & { pseudonym: string })[] | null> {
+  ): Promise<AwardShown[] | null> {
     const { periodFrom, limit, after } = filter;
     return this.database.transaction(async (sql) => {
       if (!(await programRow(sql, microgridId, program))) return null;
-      const rows = await sql.query<AwardRow & { pseudonym: string; householdId: string }>(
+      const rows = await sql.query<AwardTerms & Told & { pseudonym: string; householdId: string }>(
         store.AWARDS_OF_PROGRAM,
         [
           microgridId,
@@ -140,7 +159,7 @@ export class AwardService {
       const question = { what: 'awards', program, periodFrom };
       const concerned = [...new Set(rows.map(({ householdId }) => householdId))].sort();
       await logQuery(sql, microgridId, by, question, 'answered', concerned);
-      return rows.map(({ householdId: _hidden, ...row }) => row);
+      return rows.map(({ householdId: _hidden, ...row }) => bounded(row));
     });
   }
 
@@ -149,7 +168,7 @@ export class AwardService {
     microgridId: string,
     householdId: string,
     filter: { from: Instant | null; until: Instant | null; limit: number; after: number | null },
-  ): Promise<(AwardRow & { program: string; sequence: number })[]> {
+  ): Promise<OwnAward[]> {
     const { from, until, limit, after } = filter;
     return this.database.query(store.AWARDS_OF_HOUSEHOLD, [
       microgridId,
@@ -167,20 +186,22 @@ export class AwardService {
     microgridId: string,
     program: string,
     period: Period,
-  ): Promise<{ householdId: string; pseudonym: string; claimedWh: number }[]> {
+  ): Promise<Claim[]> {
     const members = await sql.query<Membership>(store.MEMBERS_BETWEEN, [
       microgridId,
       program,
       period.from,
       period.to,
     ]);
-    const claims: { householdId: string; pseudonym: string; claimedWh: number }[] = [];
+    const claims: Claim[] = [];
     // One window for all who were members throughout, one more for each who came or went meanwhile.
     for (const { from, to, members: inWindow } of claimWindows(members, period)) {
-      const energies = await this.settlement.energyByHousehold(sql, microgridId, from, to);
-      const claimed = new Map(energies.map((one) => [one.householdId, one.cleanFromNeighborsWh]));
+      const figures = figuresOf(await this.settlement.energyByQuality(sql, microgridId, from, to));
+      const claimed = new Map(
+        figures.map(({ householdId, byQuality }) => [householdId, byQuality.fromNeighborsWh]),
+      );
       for (const { householdId, pseudonym } of inWindow) {
-        claims.push({ householdId, pseudonym, claimedWh: claimed.get(householdId) ?? 0 });
+        claims.push({ householdId, pseudonym, byQuality: claimed.get(householdId) ?? NOTHING });
       }
     }
     return claims;
@@ -222,9 +243,20 @@ export class AwardService {
       awards.map(({ pseudonym }) => pseudonym),
       awards.map(({ claimedWh }) => claimedWh),
       awards.map(({ amountMicro }) => amountMicro),
+      awards.map(({ byQuality }) => byQuality.measuredWh),
+      awards.map(({ byQuality }) => byQuality.interpolatedWh),
+      awards.map(({ byQuality }) => byQuality.estimatedWh),
+      awards.map(({ byQuality }) => byQuality.missingWh),
       sequences,
     ]);
   }
 }
 
 const ALL_HOUSEHOLDS = 1_000_000;
+
+/** A row with what its claims rest on, where that was told when it was made. */
+type Told = { readonly byQuality: ByQuality | null };
+
+function bounded<T extends Told>({ byQuality, ...row }: T) {
+  return { ...row, quality: byQuality && boundsOf(byQuality) };
+}

@@ -1,6 +1,7 @@
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { NOTHING, plus, totalWh, type ByQuality } from '../settlement/by-quality.js';
 import { toSafeInteger } from '../units/integer.js';
 import { costMicro } from '../units/money.js';
 import { isSlotBorder, parseInstant, type Instant, type SlotMinutes } from '../units/slot.js';
@@ -10,7 +11,16 @@ export interface Award {
   readonly householdId: string;
   readonly pseudonym: string;
   readonly claimedWh: number;
+  /** What the claims rest on. */
+  readonly byQuality: ByQuality;
   readonly amountMicro: number;
+}
+
+/** What a household claimed in a part of a run's period. */
+export interface Claim {
+  readonly householdId: string;
+  readonly pseudonym: string;
+  readonly byQuality: ByQuality;
 }
 
 /** Slots that start in [from, to). */
@@ -32,20 +42,17 @@ export interface Membership {
  * to even once. An award that rounds to nothing is none. Ordered by pseudonym, because the order in
  * which records are numbered is seen by the regulator and must not be that of the households.
  */
-export function awardsOf(
-  claims: readonly { householdId: string; pseudonym: string; claimedWh: number }[],
-  rateMicroPerKwh: number,
-): Award[] {
-  const byHousehold = new Map<string, { pseudonym: string; claimedWh: bigint }>();
-  for (const { householdId, pseudonym, claimedWh } of claims) {
-    const before = byHousehold.get(householdId)?.claimedWh ?? 0n;
-    byHousehold.set(householdId, { pseudonym, claimedWh: before + BigInt(claimedWh) });
+export function awardsOf(claims: readonly Claim[], rateMicroPerKwh: number): Award[] {
+  const byHousehold = new Map<string, Claim>();
+  for (const claim of claims) {
+    const before = byHousehold.get(claim.householdId)?.byQuality ?? NOTHING;
+    const byQuality = plus(before, claim.byQuality);
+    byHousehold.set(claim.householdId, { ...claim, byQuality });
   }
-  return [...byHousehold]
-    .map(([householdId, { pseudonym, claimedWh: claimed }]) => {
-      const claimedWh = toSafeInteger(claimed, 'claimedWh');
-      const amountMicro = costMicro(claimedWh, rateMicroPerKwh);
-      return { householdId, pseudonym, claimedWh, amountMicro };
+  return [...byHousehold.values()]
+    .map((claim) => {
+      const claimedWh = totalWh(claim.byQuality);
+      return { ...claim, claimedWh, amountMicro: costMicro(claimedWh, rateMicroPerKwh) };
     })
     .filter(({ amountMicro }) => amountMicro > 0)
     .sort((a, b) => (a.pseudonym < b.pseudonym ? -1 : 1));

@@ -7,6 +7,7 @@ import { parseInstant, type Instant } from '../units/slot.js';
 import { FIGURES, indicatorsOf, type Figure, type Indicators } from './indicators.js';
 import { monthsThrough, type Month } from './month.js';
 import { judgeCell, type CellRefusal, type CellVerdict, type EarlierAnswer } from './privacy.js';
+import { figuresOf, type QualityShown } from './quality.js';
 import * as store from './query-log.store.js';
 
 /** One month of a microgrid as a regulator sees it. A null sum is withheld: one household dominates it. */
@@ -15,6 +16,8 @@ export type MonthEfficiency = Month &
   Readonly<Record<Figure, number | null>> & {
     readonly households: number;
     readonly withheld: readonly Figure[];
+    /** What the figures rest on; null where the sum is. */
+    readonly quality: Readonly<Record<Figure, QualityShown | null>>;
   };
 
 /** In order of precedence. */
@@ -112,15 +115,8 @@ export class EfficiencyService {
     const earlier = await earlierAnswers(sql, microgridId, months);
     const released: Released[] = [];
     for (const { month, from: start, to: end } of months) {
-      const energies = await this.settlement.energyByHousehold(sql, microgridId, start, end);
-      const cell = energies.map((energy) => ({
-        householdId: energy.householdId,
-        producedWh: energy.producedWh,
-        usedWh: energy.usedWh,
-        selfWh: energy.cleanSelfWh,
-        fromNeighborsWh: energy.cleanFromNeighborsWh,
-      }));
-      const verdict = judgeCell(cell, earlier.get(month) ?? []);
+      const energies = await this.settlement.energyByQuality(sql, microgridId, start, end);
+      const verdict = judgeCell(figuresOf(energies), earlier.get(month) ?? []);
       if (verdict.outcome !== 'released') return { outcome: verdict.outcome, month };
       released.push(verdict);
     }
@@ -183,13 +179,14 @@ async function keepAnswers(
   }
 }
 
-function shown(month: Month, { sums, answer }: Released): MonthEfficiency {
+function shown(month: Month, { sums, quality, answer }: Released): MonthEfficiency {
   return {
     ...month,
     households: answer.size,
     ...sums,
     ...indicatorsOf(sums),
     withheld: FIGURES.filter((figure) => sums[figure] === null),
+    quality,
   };
 }
 

@@ -66,7 +66,11 @@ export class HouseholdProgramController {
 
   @Get('awards')
   @Allow('household.read')
-  @ApiOperation({ summary: 'What the household was awarded, newest first' })
+  @ApiOperation({
+    summary: 'What the household was awarded, newest first, and on which readings it rests',
+    description:
+      '`byQuality` splits claimedWh, by the worst of the own and the sellers’ readings; null for awards made before that was told.',
+  })
   async list(
     @Param() params: unknown,
     @Query() query: unknown,

@@ -1,6 +1,7 @@
 import { toSafeInteger } from '../units/integer.js';
 import { isDominant, MIN_HOUSEHOLDS } from '../units/cell.js';
-import { FIGURES, type Figure, type Figures } from './indicators.js';
+import { FIGURES, type Figure } from './indicators.js';
+import { shownQuality, type HouseholdFigures, type QualityShown } from './quality.js';
 
 /**
  * What a regulator may learn of a cell, which is one microgrid in one month: at least 15 households,
@@ -8,11 +9,10 @@ import { FIGURES, type Figure, type Figures } from './indicators.js';
  * fewer than 15 households, because their difference would tell about those few.
  */
 
-export interface CellHousehold extends Figures {
-  readonly householdId: string;
-}
-
-/** The households of an answer given before about the same cell, each with its energy as text. */
+/**
+ * The households of an answer given before about the same cell, each with its energy as text: the
+ * figures, and behind them, but in the oldest answers, each of them by quality.
+ */
 export type EarlierAnswer = ReadonlyMap<string, string>;
 
 /** In order of precedence. */
@@ -24,6 +24,8 @@ export type CellVerdict =
       readonly outcome: 'released';
       /** Null: withheld, because one household has more than 15 % of this figure. */
       readonly sums: Readonly<Record<Figure, number | null>>;
+      /** Null where the sum is. */
+      readonly quality: Readonly<Record<Figure, QualityShown | null>>;
       readonly answer: EarlierAnswer;
       /** Whether the very same was answered before. */
       readonly repeated: boolean;
@@ -32,7 +34,7 @@ export type CellVerdict =
 
 /** Judges one cell. Households without any energy hide nobody: they do not count. */
 export function judgeCell(
-  households: readonly CellHousehold[],
+  households: readonly HouseholdFigures[],
   earlier: readonly EarlierAnswer[],
 ): CellVerdict {
   const cell = households.filter((one) => one.producedWh + one.usedWh > 0);
@@ -51,13 +53,32 @@ export function judgeCell(
       return [figure, isDominated(values) ? null : toSafeInteger(sumOf(values), figure)];
     }),
   ) as Record<Figure, number | null>;
-  return { outcome: 'released', sums, answer, repeated: distances.includes(0) };
+  const quality = Object.fromEntries(
+    FIGURES.map((figure) => [
+      figure,
+      sums[figure] === null ? null : shownQuality(cell.map((one) => one.byQuality[figure])),
+    ]),
+  ) as Record<Figure, QualityShown | null>;
+  const repeated = earlier.some((other) => isSame(answer, other));
+  return { outcome: 'released', sums, quality, answer, repeated };
 }
 
-/** How many households are in one answer only, or in both with another energy. */
+/** How many households are in one answer only, or in both with another energy or quality of it. */
 export function differing(one: EarlierAnswer, other: EarlierAnswer): number {
   const all = new Set([...one.keys(), ...other.keys()]);
-  return [...all].filter((household) => one.get(household) !== other.get(household)).length;
+  return [...all].filter((household) => differ(one.get(household), other.get(household))).length;
+}
+
+/** Of an answer that told no qualities only its figures can differ. */
+function differ(one: string | undefined, other: string | undefined): boolean {
+  if (one === undefined || other === undefined) return true;
+  const [a, b] = [one.split(' '), other.split(' ')];
+  const told = Math.min(a.length, b.length);
+  return a.slice(0, told).join(' ') !== b.slice(0, told).join(' ');
+}
+
+function isSame(one: EarlierAnswer, other: EarlierAnswer): boolean {
+  return one.size === other.size && [...one].every(([id, energy]) => other.get(id) === energy);
 }
 
 function isDominated(energiesWh: readonly number[]): boolean {
@@ -69,6 +90,11 @@ function sumOf(values: readonly number[]): bigint {
   return values.reduce((sum, value) => sum + BigInt(value), 0n);
 }
 
-function energyText(household: CellHousehold): string {
-  return FIGURES.map((figure) => household[figure]).join(' ');
+function energyText(household: HouseholdFigures): string {
+  const figures = FIGURES.map((figure) => household[figure]);
+  const qualities = FIGURES.flatMap((figure) => {
+    const { interpolatedWh, estimatedWh, missingWh } = household.byQuality[figure];
+    return [interpolatedWh, estimatedWh, missingWh];
+  });
+  return [...figures, ...qualities].join(' ');
 }

@@ -94,7 +94,9 @@ export class ProgramController {
 
   @Get(':program/runs')
   @Allow('efficiency.read')
-  @ApiOperation({ summary: 'The runs of a program, newest first' })
+  @ApiOperation({
+    summary: 'The runs of a program, newest first, and in tenths what their awards rest on',
+  })
   async runs(
     @Param() params: unknown,
     @Query() query: unknown,
@@ -116,6 +118,8 @@ export class ProgramController {
   @Allow('efficiency.read')
   @ApiOperation({
     summary: 'The awards by pseudonym, of all runs or of the one that begins at from',
+    description:
+      '`quality` says in tenths of the claimed energy how much of it was measured at least and estimated or missing at most; null for awards made before that was told.',
   })
   async list(
     @Param() params: unknown,

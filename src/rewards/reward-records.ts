@@ -111,13 +111,13 @@ export function runRecords(
       },
       transfers: [],
     },
-    ...awards.map(({ householdId, pseudonym, claimedWh, amountMicro }): RecordDraft => ({
+    ...awards.map(({ householdId, pseudonym, claimedWh, byQuality, amountMicro }): RecordDraft => ({
       kind: 'award',
       at: run.at,
       cause: `${cause}/${householdId}`,
       keyHolder: householdId,
       households: [householdId],
-      facts: { ...span, household: householdId, pseudonym, claimedWh, amountMicro },
+      facts: { ...span, household: householdId, pseudonym, claimedWh, byQuality, amountMicro },
       transfers: [
         {
           debit: programOf(program),

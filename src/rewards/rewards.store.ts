@@ -54,9 +54,18 @@ export const MEMBERS_BETWEEN = `
 const RUN = `
   period_from AS "periodFrom", period_to AS "periodTo", households, awarded_micro AS "awardedMicro"`;
 
-/** Newest first, before the run that begins at $3. */
+/** Newest first, before the run that begins at $3; what its awards rest on, where all of them tell. */
 export const RUNS = `
-  SELECT ${RUN} FROM program_run
+  SELECT ${RUN}, (
+    SELECT jsonb_build_object('measuredWh', coalesce(sum(measured_wh), 0),
+      'interpolatedWh', coalesce(sum(interpolated_wh), 0),
+      'estimatedWh', coalesce(sum(estimated_wh), 0), 'missingWh', coalesce(sum(missing_wh), 0))
+    FROM award
+    WHERE award.microgrid_id = program_run.microgrid_id
+      AND award.program_id = program_run.program_id
+      AND award.period_from = program_run.period_from
+    HAVING count(measured_wh) = count(*)) AS "byQuality"
+  FROM program_run
   WHERE microgrid_id = $1 AND program_id = $2 AND ($3::timestamptz IS NULL OR period_from < $3)
   ORDER BY period_from DESC LIMIT $4`;
 
@@ -71,12 +80,16 @@ export const INSERT_RUN = `
 
 export const INSERT_AWARDS = `
   INSERT INTO award (microgrid_id, program_id, period_from, household_id, pseudonym, claimed_wh,
-    amount_micro, sequence)
-  SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])`;
+    amount_micro, measured_wh, interpolated_wh, estimated_wh, missing_wh, sequence)
+  SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])`;
 
 const AWARD = `
   award.period_from AS "periodFrom", period_to AS "periodTo", claimed_wh AS "claimedWh",
-  rate_micro_per_kwh AS "rateMicroPerKwh", amount_micro AS "amountMicro"`;
+  rate_micro_per_kwh AS "rateMicroPerKwh", amount_micro AS "amountMicro",
+  CASE WHEN measured_wh IS NOT NULL THEN jsonb_build_object('measuredWh', measured_wh,
+    'interpolatedWh', interpolated_wh, 'estimatedWh', estimated_wh, 'missingWh', missing_wh)
+  END AS "byQuality"`;
 const AWARD_ROWS = `award
   JOIN program_run run USING (microgrid_id, program_id, period_from)
   JOIN program USING (microgrid_id, program_id)`;

@@ -18,22 +18,9 @@ import { MarketService } from '../market/market.service.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
 import type { Instant } from '../units/slot.js';
+import type { MarkedEnergy } from './by-quality.js';
 import type { Settlement } from './close-slot.js';
 import * as store from './settlement.store.js';
-
-/** Sums over the closed slots of a period; see `Settlement` for the fields. */
-export interface HouseholdEnergy {
-  householdId: string;
-  producedWh: number;
-  usedWh: number;
-  selfWh: number;
-  cleanSelfWh: number;
-  fromNeighborsWh: number;
-  cleanFromNeighborsWh: number;
-  toNeighborsWh: number;
-  fromGridWh: number;
-  toGridWh: number;
-}
 
 export interface SettlementTotals {
   lines: number;
@@ -81,14 +68,14 @@ export class SettlementService {
     return row?.closedThrough ?? null;
   }
 
-  /** Sums per household over the slots that start in [from, to), sorted by household. */
-  async energyByHousehold(
+  /** Sums per household and quality over the slots that start in [from, to), sorted by household. */
+  async energyByQuality(
     sql: Sql,
     microgridId: string,
     from: Instant,
     to: Instant,
-  ): Promise<HouseholdEnergy[]> {
-    return sql.query<HouseholdEnergy>(store.ENERGY_BY_HOUSEHOLD, [microgridId, from, to]);
+  ): Promise<MarkedEnergy[]> {
+    return sql.query<MarkedEnergy>(store.ENERGY_BY_QUALITY, [microgridId, from, to]);
   }
 
   /** Sums over the microgrid, or over one household of it, of the slots in [from, to). */

@@ -266,17 +266,37 @@ export const NEIGHBORS_IN_SLOTS = `
     AND $2 IN (traded.buyer_id, traded.seller_id) AND traded.settled_wh > 0
   GROUP BY 1, 2, 3 ORDER BY 1, 3, 2`;
 
-export const ENERGY_BY_HOUSEHOLD = `
-  SELECT settlement.household_id AS "householdId",
+const RANK = (quality: string) =>
+  `array_position(ARRAY['measured', 'interpolated', 'estimated', 'missing'], ${quality})`;
+
+/**
+ * Sums per household and quality. What was claimed from neighbors is no better than the worst of the
+ * readings behind it: the household's own, and those of whom it claimed from in the slot.
+ */
+export const ENERGY_BY_QUALITY = `
+  WITH line AS MATERIALIZED (
+    SELECT slot_start, household_id, quality, produced_wh, used_wh, clean_self_wh,
+      clean_from_neighbors_wh
+    FROM settlement
+    WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND ${IS_CURRENT}
+  ), behind AS (
+    SELECT traded.slot_start, traded.buyer_id AS household_id, max(${RANK('line.quality')}) AS rank
+    FROM line
+    JOIN trade_settlement traded ON traded.microgrid_id = $1
+      AND traded.slot_start = line.slot_start AND traded.seller_id = line.household_id
+    JOIN slot ON slot.microgrid_id = $1 AND slot.slot_start = traded.slot_start
+      AND slot.revision = traded.revision
+    WHERE line.quality <> 'measured' AND traded.claimed_wh > 0
+    GROUP BY traded.slot_start, traded.buyer_id
+  )
+  SELECT household_id AS "householdId", quality,
+    (ARRAY['measured', 'interpolated', 'estimated', 'missing'])
+      [greatest(${RANK('quality')}, rank)] AS "neighborQuality",
     sum(produced_wh)::bigint AS "producedWh", sum(used_wh)::bigint AS "usedWh",
-    sum(self_wh)::bigint AS "selfWh", sum(clean_self_wh)::bigint AS "cleanSelfWh",
-    sum(from_neighbors_wh)::bigint AS "fromNeighborsWh",
-    sum(clean_from_neighbors_wh)::bigint AS "cleanFromNeighborsWh",
-    sum(to_neighbors_wh)::bigint AS "toNeighborsWh",
-    sum(from_grid_wh)::bigint AS "fromGridWh", sum(to_grid_wh)::bigint AS "toGridWh"
-  FROM settlement
-  WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND ${IS_CURRENT}
-  GROUP BY settlement.household_id ORDER BY settlement.household_id`;
+    sum(clean_self_wh)::bigint AS "cleanSelfWh",
+    sum(clean_from_neighbors_wh)::bigint AS "cleanFromNeighborsWh"
+  FROM line LEFT JOIN behind USING (slot_start, household_id)
+  GROUP BY 1, 2, 3 ORDER BY household_id`;
 
 export const SETTLEMENT_TOTALS = `
   SELECT count(*)::bigint AS lines, count(DISTINCT settlement.slot_start)::bigint AS slots,

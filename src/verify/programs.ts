@@ -6,6 +6,7 @@ import {
   pseudonymOf,
   totalMicro,
   type Award,
+  type Claim,
   type Period,
 } from '../rewards/awards.js';
 import {
@@ -14,7 +15,8 @@ import {
   programFunded,
   runRecords,
 } from '../rewards/reward-records.js';
-import type { JsonObject } from '../units/canonical-json.js';
+import { NOTHING, totalWh, type ByQuality } from '../settlement/by-quality.js';
+import type { Json, JsonObject } from '../units/canonical-json.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import type { ErasedHouseholds } from './erased.js';
 import type { Findings, Row } from './finding.js';
@@ -38,7 +40,15 @@ interface Member {
 }
 
 /** What households had claimed from neighbors in the slots of a period, before a record. */
-export type ReadClaims = (period: Period, before: number) => Promise<ReadonlyMap<string, number>>;
+export type ReadClaims = (period: Period, before: number) => Promise<ReadonlyMap<string, Claimed>>;
+
+export interface Claimed {
+  readonly byQuality: ByQuality;
+  /** Whether a seller was erased since: its readings may have been worse than those that are known. */
+  readonly hidden: boolean;
+}
+
+export const NOT_CLAIMED: Claimed = { byQuality: NOTHING, hidden: false };
 
 export class Programs {
   private readonly programs = new Map<string, Program>();
@@ -50,6 +60,10 @@ export class Programs {
   private readonly pseudonyms = new Map<string, string>();
   /** Of the run under way, by household. */
   private awaited = new Map<string, (pseudonym: string) => RecordDraft>();
+  /** Of the run under way, whose claims were in part those of erased sellers. */
+  private hidden = new Set<string>();
+  /** Whether awards say what they rest on: the first that does speaks for all that follow. */
+  private tellsQuality = false;
   /** Of the run under way, what it has to have awarded to households that were erased. */
   private awaitedErased = { awards: 0, micro: 0 };
 
@@ -251,11 +265,14 @@ export class Programs {
         joinedFrom,
         leftAt,
       }));
-    const claims: { householdId: string; pseudonym: string; claimedWh: number }[] = [];
+    const claims: Claim[] = [];
+    this.hidden = new Set();
     for (const { from, to, members: inWindow } of claimWindows(members, period)) {
       const claimed = await this.readClaims({ from, to }, before);
       for (const { householdId, pseudonym } of inWindow) {
-        claims.push({ householdId, pseudonym, claimedWh: claimed.get(householdId) ?? 0 });
+        const { byQuality, hidden } = claimed.get(householdId) ?? NOT_CLAIMED;
+        claims.push({ householdId, pseudonym, byQuality });
+        if (hidden) this.hidden.add(householdId);
       }
     }
     return awardsOf(claims, rateMicroPerKwh);
@@ -268,8 +285,10 @@ export class Programs {
     const key = this.keys.get(program);
     if (key && pseudonymOf(key, household) !== pseudonym) this.wrongKey(program);
     this.pseudonyms.set(`${program}/${household}`, pseudonym);
-    const draft = this.awaited.get(household)?.(pseudonym) ?? null;
+    const awaited = this.awaited.get(household)?.(pseudonym) ?? null;
+    const draft = awaited && this.withQuality(awaited, facts, household);
     this.awaited.delete(household);
+    const byQuality = draft?.facts['byQuality'] as ByQuality | undefined;
     this.awards.push({
       program_id: program,
       period_from: facts['periodFrom'],
@@ -277,9 +296,27 @@ export class Programs {
       pseudonym,
       claimed_wh: draft?.facts['claimedWh'] ?? null,
       amount_micro: draft?.facts['amountMicro'] ?? null,
+      measured_wh: byQuality?.measuredWh ?? null,
+      interpolated_wh: byQuality?.interpolatedWh ?? null,
+      estimated_wh: byQuality?.estimatedWh ?? null,
+      missing_wh: byQuality?.missingWh ?? null,
       sequence,
     });
     return draft;
+  }
+
+  /** As the award has to tell it: awards made before qualities were told say none. */
+  private withQuality(
+    { facts, ...draft }: RecordDraft,
+    { byQuality: told }: JsonObject,
+    household: string,
+  ): RecordDraft {
+    this.tellsQuality ||= told !== undefined;
+    const { byQuality: known, ...rest } = facts;
+    if (!this.tellsQuality) return { ...draft, facts: rest };
+    // Of erased sellers nothing is known: what is told of their energy must still add up.
+    const isTold = this.hidden.has(household) && addsUp(told, Number(facts['claimedWh']));
+    return { ...draft, facts: { ...rest, byQuality: isTold ? told! : known! } };
   }
 
   private pseudonym(program: string, household: string): string {
@@ -293,6 +330,17 @@ export class Programs {
     if (this.findings.all.some(({ table, row }) => table === 'program' && row === program)) return;
     this.findings.add('program', program, 'pseudonym_key', expected, 'another key');
   }
+}
+
+/** Whether what a record tells can be energy by quality of `energyWh` in all. */
+function addsUp(told: Json | undefined, energyWh: number): boolean {
+  if (typeof told !== 'object' || told === null) return false;
+  const names = Object.keys(NOTHING);
+  const energies = told as JsonObject;
+  const isWhole = (name: string) =>
+    Number.isSafeInteger(energies[name]) && Number(energies[name]) >= 0;
+  if (Object.keys(energies).length !== names.length || !names.every(isWhole)) return false;
+  return totalWh(told as ByQuality) === energyWh;
 }
 
 /** Money from and to outside moves between the bank and the wallet that the facts name. */

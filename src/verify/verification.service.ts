@@ -6,6 +6,7 @@ import type { Register } from '../metering/reading.js';
 import type { Period } from '../rewards/awards.js';
 import { groupBy } from '../units/group-by.js';
 import { BorderCheck } from './border-check.store.js';
+import { readClaims } from './claims.store.js';
 import { ErasedHouseholds, type Remnant } from './erased.js';
 import { addRemnant, addRows, rowsByTable, type RowsByTable } from './expected-rows.js';
 import { Findings, type Finding, type Row } from './finding.js';
@@ -362,14 +363,7 @@ export class Verification {
       ]);
       return rows.map(({ bytes }) => JSON.parse(bytes.toString('utf8')) as RecordBody);
     };
-    const claims = async ({ from, to }: Period, before: number) => {
-      const rows = await tables.query<{ household: string; claimedWh: number }>(
-        'settlement',
-        store.CLAIMED_BEFORE,
-        [from, to, before],
-      );
-      return new Map(rows.map(({ household, claimedWh }) => [household, claimedWh]));
-    };
+    const claims = (period: Period, before: number) => readClaims(tables, period, before);
     const keys = new Map(programs.map(({ program, key }) => [program, key]));
     return new History(this.findings, keys, erased, { records, claims });
   }

@@ -174,19 +174,6 @@ export const IDLE_SUSPECTS = `
 export const WAITING_REGISTERS = `
   SELECT DISTINCT meter_id AS meter, register FROM late_reading WHERE microgrid_id = $1`;
 
-/** What households had claimed from neighbors in [$2, $3), as it stood before record $4. */
-export const CLAIMED_BEFORE = `
-  SELECT household_id AS household, sum(clean_from_neighbors_wh)::bigint AS "claimedWh"
-  FROM settlement
-  WHERE microgrid_id = $1 AND slot_start >= $2 AND slot_start < $3 AND sequence < $4
-    AND NOT EXISTS (
-      SELECT FROM settlement later
-      WHERE later.microgrid_id = settlement.microgrid_id
-        AND later.slot_start = settlement.slot_start
-        AND later.household_id = settlement.household_id
-        AND later.revision > settlement.revision AND later.sequence < $4)
-  GROUP BY household_id`;
-
 /** The columns of every table, and which of them need care when read as text. */
 export const COLUMNS = `
   SELECT class.relname AS "table", attribute.attname AS "column",

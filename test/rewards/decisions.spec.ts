@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import type { MeasurementQuality } from '../../src/metering/measurement.js';
 import {
   awardsOf,
   claimWindows,
@@ -9,7 +10,9 @@ import {
 } from '../../src/rewards/awards.js';
 import { indicatorsOf } from '../../src/rewards/indicators.js';
 import { monthsThrough } from '../../src/rewards/month.js';
-import { differing, judgeCell, type CellHousehold } from '../../src/rewards/privacy.js';
+import { differing, judgeCell } from '../../src/rewards/privacy.js';
+import type { HouseholdFigures } from '../../src/rewards/quality.js';
+import { NOTHING, only } from '../../src/settlement/by-quality.js';
 import { formatInstant, parseInstant } from '../../src/units/slot.js';
 
 describe('awards', () => {
@@ -21,15 +24,18 @@ describe('awards', () => {
     [5, 500, 2], // 2.5: half to even
     [7, 500, 4], // 3.5: half to even
   ])('%d Wh at %d is %d', (claimedWh, rate, amountMicro) => {
-    expect(awardsOf([{ householdId: 'h01', pseudonym: 'p', claimedWh }], rate)).toEqual([
-      { householdId: 'h01', pseudonym: 'p', claimedWh, amountMicro },
-    ]);
+    const claim = { householdId: 'h01', pseudonym: 'p', byQuality: only('measured', claimedWh) };
+    expect(awardsOf([claim], rate)).toEqual([{ ...claim, claimedWh, amountMicro }]);
   });
 
   test('nothing claimed, or less than a micro-unit, is no award', () => {
-    const claim = { householdId: 'h01', pseudonym: 'p' };
-    expect(awardsOf([{ ...claim, claimedWh: 0 }], 50_000)).toEqual([]);
-    expect(awardsOf([{ ...claim, claimedWh: 1 }], 499)).toEqual([]);
+    const claim = (claimedWh: number) => ({
+      householdId: 'h01',
+      pseudonym: 'p',
+      byQuality: only('measured', claimedWh),
+    });
+    expect(awardsOf([claim(0)], 50_000)).toEqual([]);
+    expect(awardsOf([claim(1)], 499)).toEqual([]);
   });
 
   test('each household is rounded once, whatever parts its claims come in', () => {
@@ -40,7 +46,7 @@ describe('awards', () => {
           claims.map(({ who, claimedWh }) => ({
             householdId: `h${who}`,
             pseudonym: `p${9 - who}`,
-            claimedWh,
+            byQuality: only(who % 2 === 0 ? 'measured' : 'estimated', claimedWh),
           })),
           rate,
         );
@@ -172,7 +178,9 @@ describe('the privacy rule', () => {
   });
 
   test('a sum that one household dominates is withheld, the others are not', () => {
-    const cell = street(20, 1_000).map((one, at) => (at < 3 ? { ...one, producedWh: 200 } : one));
+    const cell = street(20, 1_000).map((one, at) =>
+      at < 3 ? household(at, 1_000, { producedWh: 200 }) : one,
+    );
     const verdict = judgeCell(cell, []);
     expect(verdict).toMatchObject({
       outcome: 'released',
@@ -188,12 +196,30 @@ describe('the privacy rule', () => {
     ['fifteen fewer', street(25, 100), 'released'],
     [
       'one household corrected',
-      street(40, 100).map((one, at) => (at === 7 ? { ...one, usedWh: 101 } : one)),
+      street(40, 100).map((one, at) => (at === 7 ? household(at, 101) : one)),
       'too_close_to_earlier_answer',
     ],
     ['all corrected', street(40, 101), 'released'],
+    [
+      'one household’s estimate read after all, to the same energy',
+      street(40, 100).map((one, at) =>
+        at === 7 ? household(at, 100, { quality: 'estimated' }) : one,
+      ),
+      'too_close_to_earlier_answer',
+    ],
   ])('after an answer about 40: %s: %s', (_name, cell, outcome) => {
     expect(judgeCell(cell, [answerOf(street(40, 100))]).outcome).toBe(outcome);
+  });
+
+  test('an answer from before qualities were told is compared by its figures', () => {
+    const told = [...answerOf(street(40, 100))];
+    const earlier = new Map(told.map(([id, text]) => [id, text.split(' ').slice(0, 4).join(' ')]));
+    expect(judgeCell(street(40, 100), [earlier])).toMatchObject({
+      outcome: 'released',
+      repeated: false,
+    });
+    const corrected = street(40, 100).map((one, at) => (at === 7 ? household(at, 101) : one));
+    expect(judgeCell(corrected, [earlier]).outcome).toBe('too_close_to_earlier_answer');
   });
 
   test('no sequence of answers ever differs by 1 to 14 households', () => {
@@ -204,7 +230,11 @@ describe('the privacy rule', () => {
           fc
             .subarray(cell, { maxLength: 3 })
             .map((corrected) =>
-              cell.map((one) => (corrected.includes(one) ? { ...one, usedWh: 99 } : one)),
+              cell.map((one, at) =>
+                corrected.includes(one)
+                  ? { ...household(at, 99), householdId: one.householdId }
+                  : one,
+              ),
             ),
         ),
       { minLength: 2, maxLength: 12 },
@@ -233,14 +263,10 @@ describe('the privacy rule', () => {
     });
     fc.assert(
       fc.property(energies, (rows) => {
-        const cell = rows.map(([usedWh, producedWh, selfWh], at) => ({
-          householdId: `h${at}`,
-          usedWh,
-          producedWh,
+        const cell = rows.map(([usedWh, producedWh, selfWh], at) =>
           // Nobody claims from itself what it did not produce or did not use.
-          selfWh: Math.min(selfWh, usedWh, producedWh),
-          fromNeighborsWh: 0,
-        }));
+          household(at, usedWh, { producedWh, selfWh: Math.min(selfWh, usedWh, producedWh) }),
+        );
         const verdict = judgeCell(cell, []);
         if (verdict.outcome !== 'released') return;
         for (const figure of ['usedWh', 'producedWh', 'selfWh'] as const) {
@@ -265,15 +291,26 @@ test('months are calendar months in UTC, both ends included', () => {
   expect(parseInstant(leap!.to) - parseInstant(leap!.from)).toBe(29 * 86_400_000);
 });
 
-function household(number: number, usedWh: number): CellHousehold {
-  return { householdId: `h${number}`, usedWh, producedWh: 0, selfWh: 0, fromNeighborsWh: 0 };
+function household(
+  number: number,
+  usedWh: number,
+  { producedWh = 0, selfWh = 0, quality = 'measured' as MeasurementQuality } = {},
+): HouseholdFigures {
+  const figures = { usedWh, producedWh, selfWh, fromNeighborsWh: 0 };
+  const byQuality = {
+    usedWh: only(quality, usedWh),
+    producedWh: only(quality, producedWh),
+    selfWh: only(quality, selfWh),
+    fromNeighborsWh: NOTHING,
+  };
+  return { householdId: `h${number}`, ...figures, byQuality };
 }
 
-function street(size: number, usedWh: number): CellHousehold[] {
+function street(size: number, usedWh: number): HouseholdFigures[] {
   return Array.from({ length: size }, (_, number) => household(number, usedWh));
 }
 
-function answerOf(cell: readonly CellHousehold[]): ReadonlyMap<string, string> {
+function answerOf(cell: readonly HouseholdFigures[]): ReadonlyMap<string, string> {
   const verdict = judgeCell(cell, []);
   if (verdict.outcome !== 'released') throw new Error(verdict.outcome);
   return verdict.answer;

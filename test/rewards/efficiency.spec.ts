@@ -27,6 +27,12 @@ describe('a street of 20 households in May', () => {
           selfWh: 60 * 400,
           fromNeighborsWh: 60 * 100,
           withheld: [],
+          quality: {
+            producedWh: measured(60 * 500),
+            usedWh: measured(60 * 1_000),
+            selfWh: measured(60 * 400),
+            fromNeighborsWh: measured(60 * 100),
+          },
           selfConsumptionBasisPoints: 8_000,
           selfSufficiencyBasisPoints: 5_000,
           neighborShareBasisPoints: 1_000,
@@ -152,6 +158,19 @@ test('the log is read page by page, newest first, and nothing is missed', async 
   expect(seen).toEqual(all.map(({ query }) => query));
   expect(seen).toHaveLength(5);
 });
+
+/** A figure that rests on nothing but readings at the borders. */
+function measured(energyWh: number) {
+  const others = ['interpolated', 'estimated', 'missing'];
+  return {
+    parts: [
+      { qualities: ['measured'], energyWh },
+      ...others.map((quality) => ({ qualities: [quality], energyWh: 0 })),
+    ],
+    measuredAtLeastPercent: 100,
+    estimatedAtMostPercent: 0,
+  };
+}
 
 function log(household: string) {
   return street.efficiency.queries(MICROGRID, household, { limit: 100, after: null });

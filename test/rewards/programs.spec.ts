@@ -57,7 +57,13 @@ describe('a program that pays 0.05 a kWh for energy from neighbors', () => {
 
     expect(await awards.run(MICROGRID, 'sun-shared', DAY, 'regina')).toEqual({
       outcome: 'accepted',
-      run: { periodFrom: DAY.from, periodTo: DAY.to, households: 2, awardedMicro: 165_000 },
+      run: {
+        periodFrom: DAY.from,
+        periodTo: DAY.to,
+        households: 2,
+        awardedMicro: 165_000,
+        quality: { measuredAtLeastPercent: 100, estimatedAtMostPercent: 0 },
+      },
       currency: 'EUR',
     });
     expect(await balance(walletOf('h01'))).toBe(150_000);

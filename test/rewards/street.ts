@@ -2,6 +2,7 @@ import type { DatabaseService } from '../../src/database/database.service.js';
 import { LedgerService } from '../../src/ledger/ledger.service.js';
 import type { LogService } from '../../src/ledger/log.service.js';
 import type { MarketService } from '../../src/market/market.service.js';
+import type { MeasurementQuality } from '../../src/metering/measurement.js';
 import type { EnrolmentJournal } from '../../src/parties/enrolment-journal.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
@@ -20,6 +21,7 @@ export interface Street {
   rewards: RewardsService;
   awards: AwardService;
   efficiency: EfficiencyService;
+  settlement: SettlementService;
   watch: MarketWatchService;
   alarms: AlarmService;
   ledger: LedgerService;
@@ -37,6 +39,7 @@ export interface Settled {
   fromNeighborsWh?: number;
   /** Of what came from neighbors, what is of proven local origin; all of it by default. */
   cleanFromNeighborsWh?: number;
+  quality?: MeasurementQuality;
   revision?: number;
 }
 
@@ -88,6 +91,7 @@ export async function openStreet(households: number, now: string): Promise<Stree
     rewards: new RewardsService(database, ledger, parties, clock),
     awards: new AwardService(database, ledger, parties, settlement, clock),
     efficiency: new EfficiencyService(database, parties, settlement),
+    settlement,
     watch,
     alarms: new AlarmService(database, watch),
     drop,
@@ -105,10 +109,10 @@ export async function settle({ database }: Street, rows: readonly Settled[]): Pr
        to_neighbors_wh, from_grid_wh, to_grid_wh, unexplained_use_wh, sold_wh, bought_wh,
        imbalance_wh, neighbor_micro, fee_micro, utility_micro, net_micro, tariff_micro, quality)
      SELECT $1, slot, household, revision, 1, produced, used, used, self, self, bought, clean,
-       0, 0, 0, 0, 0, bought, 0, 0, 0, 0, 0, 0, 'measured'
+       0, 0, 0, 0, 0, bought, 0, 0, 0, 0, 0, 0, quality
      FROM unnest($2::timestamptz[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[],
-       $7::bigint[], $8::bigint[], $9::bigint[])
-       AS settled (slot, household, revision, produced, used, self, bought, clean)`,
+       $7::bigint[], $8::bigint[], $9::bigint[], $10::text[])
+       AS settled (slot, household, revision, produced, used, self, bought, clean, quality)`,
     [
       MICROGRID,
       rows.map(({ slot }) => slot),
@@ -119,6 +123,49 @@ export async function settle({ database }: Street, rows: readonly Settled[]): Pr
       rows.map(({ selfWh }) => selfWh ?? 0),
       rows.map(({ fromNeighborsWh }) => fromNeighborsWh ?? 0),
       rows.map((row) => row.cleanFromNeighborsWh ?? row.fromNeighborsWh ?? 0),
+      rows.map(({ quality }) => quality ?? 'measured'),
+    ],
+  );
+}
+
+export interface Claimed {
+  slot: string;
+  buyer: string;
+  seller: string;
+  claimedWh: number;
+  /** A corrected slot has the trades of its last revision. */
+  revision?: number;
+}
+
+/** Trades of slots that are closed hereby, as they were settled. */
+export async function trade({ database }: Street, rows: readonly Claimed[]): Promise<void> {
+  const slots = [...new Set(rows.map(({ slot }) => slot))];
+  await database.query(
+    `INSERT INTO slot (microgrid_id, slot_start, slot_end, status, revision, correction_sequences)
+     SELECT $1, slot, slot + interval '15 minutes', 'closed', revision,
+       array_fill(1::bigint, ARRAY[revision])
+     FROM unnest($2::timestamptz[], $3::integer[]) AS closed (slot, revision)`,
+    [
+      MICROGRID,
+      slots,
+      slots.map((slot) =>
+        Math.max(...rows.map((row) => (row.slot === slot ? (row.revision ?? 0) : 0))),
+      ),
+    ],
+  );
+  await database.query(
+    `INSERT INTO trade_settlement (microgrid_id, slot_start, revision, number, sequence, buyer_id,
+       seller_id, settled_wh, claimed_wh, cost_micro, proceeds_micro, firm)
+     SELECT $1, slot, revision, number, 1, buyer, seller, claimed, claimed, 0, 0, false
+     FROM unnest($2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::integer[])
+       WITH ORDINALITY AS traded (slot, buyer, seller, claimed, revision, number)`,
+    [
+      MICROGRID,
+      rows.map(({ slot }) => slot),
+      rows.map(({ buyer }) => buyer),
+      rows.map(({ seller }) => seller),
+      rows.map(({ claimedWh }) => claimedWh),
+      rows.map(({ revision }) => revision ?? 0),
     ],
   );
 }
