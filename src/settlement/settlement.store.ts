@@ -315,6 +315,15 @@ export const SETTLEMENT_TOTALS = `
     AND ($3::timestamptz IS NULL OR slot_start >= $3)
     AND ($4::timestamptz IS NULL OR slot_start < $4) AND ${IS_CURRENT}`;
 
+/** A household's slots of [$3, $4) by quality, from the best on. */
+export const TOTALS_BY_QUALITY = `
+  SELECT settlement.quality, count(*)::bigint AS slots, sum(produced_wh)::bigint AS "producedWh",
+    sum(consumed_wh)::bigint AS "consumedWh"
+  FROM settlement
+  WHERE microgrid_id = $1 AND household_id = $2 AND slot_start >= $3 AND slot_start < $4
+    AND ${IS_CURRENT}
+  GROUP BY settlement.quality ORDER BY ${RANK('settlement.quality')}`;
+
 export const TRADE_TOTALS = `
   SELECT count(*)::bigint AS trades, coalesce(sum(traded.settled_wh), 0)::bigint AS "tradedWh"
   FROM trade_settlement traded

@@ -8,6 +8,7 @@ import type { Household, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { tariffIn } from '../parties/tariff.js';
 import { parseInstant, type Instant } from '../units/slot.js';
+import type { Settlement } from './close-slot.js';
 import { billLine, type BillLine, type CorrectionLine, type SettledLine } from './bill-line.js';
 import { SettlementService } from './settlement.service.js';
 import * as store from './settlement.store.js';
@@ -116,6 +117,12 @@ export class StatementService {
         this.ledger.movements(this.database, microgridId, account, month.from, month.to),
       ),
     );
+    const byQuality = await this.database.query<QualityTotals>(store.TOTALS_BY_QUALITY, [
+      microgridId,
+      householdId,
+      month.from,
+      month.to,
+    ]);
     return {
       household: householdId,
       ...month,
@@ -128,6 +135,7 @@ export class StatementService {
         fromNeighborsWh: totals.neighborClaimedWh,
         fromGridWh: totals.fromGridWh,
         toGridWh: totals.toGridWh,
+        byQuality,
       },
       wallet: wallet!,
       bill: bill!,
@@ -136,6 +144,14 @@ export class StatementService {
       savedMicro: totals.netMicro - totals.tariffMicro,
     };
   }
+}
+
+/** What of a month was settled on readings of one quality; qualities that no slot had are left out. */
+interface QualityTotals {
+  quality: Settlement['quality'];
+  slots: number;
+  producedWh: number;
+  consumedWh: number;
 }
 
 /** The month within the readable period, or null where they do not meet. */

@@ -1,6 +1,7 @@
 /** The answers of the HTTP interface that the page reads, as the service documents them. */
 import type { Instant } from '../../src/units/slot.js';
 import type { Limit, Tariff } from './limits.js';
+import type { ByQuality, FigureQuality, Quality, QualityBounds } from './quality.js';
 
 /** Everything under /v1 that is a list is one page of it. */
 export interface Page<T> {
@@ -104,8 +105,6 @@ export interface ClaimedMeter {
 }
 
 export type MeterRole = 'grid' | 'generation' | 'storage';
-
-export type Quality = 'measured' | 'interpolated' | 'estimated' | 'missing';
 
 export interface Settlement {
   household: string;
@@ -348,6 +347,13 @@ export interface EfficiencyMonth {
   selfConsumptionBasisPoints: number | null;
   selfSufficiencyBasisPoints: number | null;
   neighborShareBasisPoints: number | null;
+  /** What each sum rests on; null where it is withheld. */
+  quality: {
+    producedWh: FigureQuality | null;
+    usedWh: FigureQuality | null;
+    selfWh: FigureQuality | null;
+    fromNeighborsWh: FigureQuality | null;
+  };
 }
 
 export interface Program {
@@ -364,4 +370,18 @@ export interface Award {
   periodTo: Instant;
   claimedWh: number;
   amountMicro: number;
+  /** Null of awards from before it was told. */
+  quality: QualityBounds | null;
+}
+
+/** An award as its household sees it. */
+export interface OwnAward {
+  program: string;
+  sequence: number;
+  periodFrom: Instant;
+  periodTo: Instant;
+  claimedWh: number;
+  amountMicro: number;
+  /** Null of awards from before it was told. */
+  byQuality: ByQuality | null;
 }

@@ -40,6 +40,7 @@ import { MoneyPanel, type SavedEver } from '../panels/money.js';
 import { Panel, Skeleton, Trouble } from '../panels/panel.js';
 import { OrdersPanel } from '../panels/orders-panel.js';
 import { PriceChart } from '../panels/price-chart.js';
+import { RewardPanel } from '../panels/reward-panel.js';
 import { SettlementList } from '../panels/settlement-list.js';
 import { SlotClock } from '../panels/slot-clock.js';
 import { TradeTape } from '../panels/trade-tape.js';
@@ -246,6 +247,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
         )}
         <FairnessPanel slots={fairness} microgrid={microgrid} />
         <SettlementList api={api} settlements={recent} microgrid={microgrid} />
+        <RewardPanel live={live} household={household.household} microgrid={microgrid} />
         <BillLinesPanel live={live} household={household.household} microgrid={microgrid} />
       </div>
     </>

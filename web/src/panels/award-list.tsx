@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import type { Award, Microgrid, Program } from '../answers.js';
 import { formatKwh, formatMoment, formatPrice } from '../format.js';
 import type { Resource } from '../resource.js';
+import { boundsInWords } from '../quality.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
 
@@ -81,6 +82,7 @@ function Awards({ awards, microgrid }: { awards: Award[]; microgrid: Microgrid }
             <th scope="col" className="number">
               Claimed, kWh
             </th>
+            <th scope="col">What it rests on</th>
             <th scope="col" className="number">
               Award
             </th>
@@ -97,6 +99,7 @@ function Awards({ awards, microgrid }: { awards: Award[]; microgrid: Microgrid }
                 {formatMoment(award.periodTo, timeZone)}
               </td>
               <td className="number">{formatKwh(award.claimedWh)}</td>
+              <td className="soft">{boundsInWords(award.quality)}</td>
               <td className="number">
                 <Money micro={award.amountMicro} currency={currency} />
               </td>
@@ -109,6 +112,7 @@ function Awards({ awards, microgrid }: { awards: Award[]; microgrid: Microgrid }
               In all
             </th>
             <td className="number">{formatKwh(claimed)}</td>
+            <td />
             <td className="number">
               <Money micro={total} currency={currency} />
             </td>

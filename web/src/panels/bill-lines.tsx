@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react';
 import type { BillLine, Microgrid } from '../answers.js';
 import { dateOf, formatDate, formatKwh, formatTime } from '../format.js';
 import type { Live } from '../live.js';
+import { QUALITY_WORDS } from '../quality.js';
 import { useResource } from '../resource.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
@@ -102,7 +103,14 @@ function Lines({ lines, microgrid }: { lines: BillLine[]; microgrid: Microgrid }
             const { withNeighbors: own, atTariff } = line;
             return (
               <tr key={line.slot} data-testid="bill-line">
-                <th scope="row">{formatTime(line.slot, timeZone)}</th>
+                <th scope="row">
+                  {formatTime(line.slot, timeZone)}
+                  {line.quality !== 'measured' && (
+                    <span className="quality" title={QUALITY_WORDS[line.quality]}>
+                      {line.quality}
+                    </span>
+                  )}
+                </th>
                 <td className="number wide">{formatKwh(own.soldWh - own.boughtWh)}</td>
                 <td className="number wide">{money(own.soldMicro + own.boughtMicro)}</td>
                 <td className="number wide soft">{formatKwh(own.utilityWh)}</td>

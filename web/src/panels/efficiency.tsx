@@ -2,6 +2,7 @@
 import { useState, type FormEvent, type ReactNode } from 'react';
 import type { EfficiencyMonth, Page } from '../answers.js';
 import { formatShare } from '../format.js';
+import { restsOn } from '../quality.js';
 import type { Resource } from '../resource.js';
 import { Empty, Loaded, Panel } from './panel.js';
 import type { ApiProblem } from '../problem.js';
@@ -117,6 +118,9 @@ function Months({ months }: { months: EfficiencyMonth[] }): ReactNode {
                 {name} <small>{words}</small>
               </th>
             ))}
+            <th scope="col">
+              What it rests on <small>measured, or how else it was told</small>
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -128,11 +132,36 @@ function Months({ months }: { months: EfficiencyMonth[] }): ReactNode {
                   <Part basisPoints={month[key]} kind={kind} />
                 </td>
               ))}
+              <td>
+                <Basis quality={month.quality} />
+              </td>
             </tr>
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+const FIGURES = [
+  { key: 'producedWh', name: 'Made' },
+  { key: 'usedWh', name: 'Used' },
+  { key: 'selfWh', name: 'Own use' },
+  { key: 'fromNeighborsWh', name: 'From neighbors' },
+] as const;
+
+function Basis({ quality }: Pick<EfficiencyMonth, 'quality'>): ReactNode {
+  return (
+    <ul className="basis" data-testid="basis">
+      {FIGURES.map(({ key, name }) => {
+        const figure = quality[key];
+        return (
+          <li key={key}>
+            <b>{name}</b> <span>{figure === null ? 'withheld' : restsOn(figure)}</span>
+          </li>
+        );
+      })}
+    </ul>
   );
 }
 

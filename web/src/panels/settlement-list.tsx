@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react';
 import type { Microgrid, Settlement } from '../answers.js';
 import type { Api } from '../api.js';
 import { formatDay, formatKwh, formatTime } from '../format.js';
+import { QUALITY_WORDS } from '../quality.js';
 import type { Resource } from '../resource.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
@@ -147,8 +148,10 @@ function Row({ settlement, microgrid, save }: RowProps): ReactNode {
         <time dateTime={settlement.slot} title={formatDay(settlement.slot, microgrid.timeZone)}>
           {formatTime(settlement.slot, microgrid.timeZone)}
         </time>
-        {(quality === 'estimated' || quality === 'missing') && (
-          <span className="quality">{quality}</span>
+        {quality !== 'measured' && (
+          <span className="quality" title={QUALITY_WORDS[quality]}>
+            {quality}
+          </span>
         )}
       </th>
       <td className="number wide soft">{formatKwh(settlement.producedWh)}</td>
