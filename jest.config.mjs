@@ -7,7 +7,7 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: {
     '^.+\\.ts$': [
-      '@swc/jest',
+      '<rootDir>/test/support/swc-with-globals.mjs',
       {
         jsc: {
           parser: { syntax: 'typescript', decorators: true },
