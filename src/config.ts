@@ -100,6 +100,9 @@ const TLS_NEEDS = [
   ['MQTT_TLS_CRL', 'MQTT_TLS_CA'],
 ] as const;
 
+/** OWASP password storage: N = 2^15. Less is for streets in which nobody lives. */
+const PASSWORD_COST_LOG2 = 15;
+
 const ENVIRONMENT = z
   .object({
     // Absent: an embedded PostgreSQL in DATA_DIR.
@@ -160,6 +163,8 @@ const ENVIRONMENT = z
     ALLOWED_ORIGINS: ORIGINS.default([]),
     MAX_CLOCK_AHEAD_SECONDS: whole(300, 0, 86_400),
     SLOT_INTERVAL_MILLIS: whole(1_000, 20, 600_000),
+    // Of scrypt: twice the work for each one more.
+    PASSWORD_COST_LOG2: whole(PASSWORD_COST_LOG2, 4, 20),
     TOKEN_MINUTES: whole(15, 1, 1_440),
     REFRESH_DAYS: whole(30, 1, 365),
     METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
@@ -176,6 +181,10 @@ const ENVIRONMENT = z
           message: 'is for a database of your own and needs DATABASE_URL',
         });
       }
+    }
+    if (env.PASSWORD_COST_LOG2 < PASSWORD_COST_LOG2 && env.MARKET_CLOCK !== 'simulated') {
+      const message = `may be below ${PASSWORD_COST_LOG2} only with MARKET_CLOCK=simulated`;
+      context.addIssue({ code: 'custom', path: ['PASSWORD_COST_LOG2'], message });
     }
     for (const [name, needed] of TLS_NEEDS) {
       if (env[name] !== undefined && env[needed] === undefined) {
@@ -232,6 +241,7 @@ const ENVIRONMENT = z
     allowedOrigins: env.ALLOWED_ORIGINS,
     maxClockAheadSeconds: env.MAX_CLOCK_AHEAD_SECONDS,
     slotIntervalMillis: env.SLOT_INTERVAL_MILLIS,
+    passwordCostLog2: env.PASSWORD_COST_LOG2,
     tokenMinutes: env.TOKEN_MINUTES,
     refreshDays: env.REFRESH_DAYS,
     metricsToken: env.METRICS_TOKEN,

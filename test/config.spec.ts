@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { InvalidSettings, loadSettings } from '../src/config.js';
+import { SIMULATED } from './support/settings.js';
 
 it('an empty environment starts everything embedded, on the loopback', () => {
   expect(loadSettings({})).toMatchObject({
@@ -41,6 +42,15 @@ it('settings are taken from the environment; an empty one counts as absent', () 
     marketClock: 'simulated',
     allowedOrigins: ['https://a.example', 'http://localhost:5173'],
   });
+});
+
+it('passwords cost less only where nobody lives', () => {
+  expect(loadSettings({}).passwordCostLog2).toBe(15);
+  expect(loadSettings({ PASSWORD_COST_LOG2: '17' }).passwordCostLog2).toBe(17);
+  expect(loadSettings(SIMULATED).passwordCostLog2).toBe(4);
+  expect(() => loadSettings({ PASSWORD_COST_LOG2: '14' })).toThrow(
+    'PASSWORD_COST_LOG2 may be below 15 only with MARKET_CLOCK=simulated',
+  );
 });
 
 it('every bad setting is named, in one line', () => {

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { SETTINGS } from '../config.js';
+import type { Settings } from '../config.js';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
 import type { Sql } from '../database/database.service.js';
@@ -60,6 +62,7 @@ export class ClaimService {
     private readonly journal: EnrolmentJournal,
     private readonly devices: DeviceService,
     private readonly profiles: MeterProfileService,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'passwordCostLog2'>,
   ) {}
 
   /**
@@ -75,7 +78,7 @@ export class ClaimService {
       throw new Problem(409, 'moved_out', `${meterId} ends at ${meter.activeUntil}.`);
     }
     const code = claimCode(randomBytes(CODE_BYTES));
-    const hash = await hashPassword(code, randomBytes(16));
+    const hash = await hashPassword(code, randomBytes(16), this.settings.passwordCostLog2);
     const [made] = await sql.query<{ expiresAt: Instant }>(store.PUT_CODE, [
       microgridId,
       meterId,
@@ -127,7 +130,10 @@ export class ClaimService {
     hash: string | null,
   ): Promise<void> {
     try {
-      await this.limit.attempt(meterId, address, () => verifyPassword(code ?? '', hash));
+      const { passwordCostLog2 } = this.settings;
+      await this.limit.attempt(meterId, address, () =>
+        verifyPassword(code ?? '', hash, passwordCostLog2),
+      );
     } catch (error) {
       if (error instanceof Problem && error.code === 'wrong_credentials') throw codeRefused();
       throw error;

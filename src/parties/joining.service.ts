@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { SETTINGS } from '../config.js';
+import type { Settings } from '../config.js';
 import { DatabaseService } from '../database/database.service.js';
 import type { Sql } from '../database/database.service.js';
 import { Problem } from '../units/problem.js';
@@ -50,6 +52,7 @@ export class JoiningService {
     private readonly people: PeopleService,
     private readonly sessions: SessionService,
     private readonly journal: EnrolmentJournal,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'passwordCostLog2'>,
   ) {}
 
   /** Lets somebody new join a household. @throws Problem 409 when it cannot be joined then */
@@ -99,7 +102,7 @@ export class JoiningService {
   ): Promise<{ person: string; household: string; validFrom: Instant }> {
     const { token, user, name, password } = parse(people.ACCEPTANCE, request);
     await this.requireOpen(token, 'invitation');
-    const hash = await hashPassword(password, randomBytes(16));
+    const hash = await hashPassword(password, randomBytes(16), this.settings.passwordCostLog2);
     return this.database.transaction(async (sql) => {
       const {
         microgridId,
@@ -136,7 +139,7 @@ export class JoiningService {
   async resetPassword(request: people.PasswordResetRequest): Promise<void> {
     const { token, password } = parse(people.PASSWORD_RESET, request);
     await this.requireOpen(token, 'password-reset');
-    const hash = await hashPassword(password, randomBytes(16));
+    const hash = await hashPassword(password, randomBytes(16), this.settings.passwordCostLog2);
     await this.database.transaction(async (sql) => {
       const { personId } = await useToken(sql, token, 'password-reset');
       await setPassword(sql, personId!, hash, null);
@@ -154,7 +157,7 @@ export class JoiningService {
   ): Promise<void> {
     const { currentPassword, password } = parse(people.PASSWORD_CHANGE, request);
     await this.sessions.confirm(caller.personId, currentPassword, address);
-    const hash = await hashPassword(password, randomBytes(16));
+    const hash = await hashPassword(password, randomBytes(16), this.settings.passwordCostLog2);
     await this.database.transaction((sql) =>
       setPassword(sql, caller.personId, hash, caller.sessionId),
     );

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { SETTINGS } from '../config.js';
+import type { Settings } from '../config.js';
 import type { Sql } from '../database/database.service.js';
 import { Problem } from '../units/problem.js';
 import { isSlotBorder, parseInstant } from '../units/slot.js';
@@ -42,6 +44,7 @@ export class PeopleService {
   constructor(
     private readonly clock: MarketClockService,
     private readonly journal: EnrolmentJournal,
+    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'passwordCostLog2'>,
   ) {}
 
   /**
@@ -57,7 +60,11 @@ export class PeopleService {
     const rows: GrantRow[] = [];
     for (const grant of grants) rows.push(await this.grantRow(sql, person, grant, by));
     const oneTimePassword = randomBytes(18).toString('base64url');
-    const hash = await hashPassword(password ?? oneTimePassword, randomBytes(16));
+    const hash = await hashPassword(
+      password ?? oneTimePassword,
+      randomBytes(16),
+      this.settings.passwordCostLog2,
+    );
     await this.insertPerson(sql, { person, name, hash, mustChange: !password }, rows, by.personId);
     return password ? { person } : { person, oneTimePassword };
   }

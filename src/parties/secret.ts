@@ -8,8 +8,7 @@ export function sha256(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest();
 }
 
-// OWASP password storage: N = 2^15, r = 8, p = 3, 32 MiB each.
-const COST_LOG2 = 15;
+// OWASP password storage: with N = 2^15, r = 8 and p = 3, 32 MiB each.
 const BLOCK = 8;
 const PARALLEL = 3;
 const KEY_BYTES = 32;
@@ -17,34 +16,43 @@ const KEY_BYTES = 32;
 /**
  * `$scrypt$ln=15,r=8,p=3$salt$key`, base64url: the costs stand in the hash, so that they can grow.
  * @param salt 16 random bytes
+ * @param costLog2 of N
  */
-export async function hashPassword(password: string, salt: Buffer): Promise<string> {
-  const key = await derive(password, salt, COST_LOG2, BLOCK, PARALLEL);
-  const costs = `ln=${COST_LOG2},r=${BLOCK},p=${PARALLEL}`;
+export async function hashPassword(
+  password: string,
+  salt: Buffer,
+  costLog2: number,
+): Promise<string> {
+  const key = await derive(password, salt, costLog2, BLOCK, PARALLEL);
+  const costs = `ln=${costLog2},r=${BLOCK},p=${PARALLEL}`;
   return `$scrypt$${costs}$${salt.toString('base64url')}$${key.toString('base64url')}`;
 }
 
 /**
  * Whether the password is the one that was hashed. Without a hash (an unknown user) it takes as long
  * and is false, so that the time tells nobody which users exist.
+ * @param costLog2 that passwords are hashed with now
  */
-export async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
+export async function verifyPassword(
+  password: string,
+  hash: string | null,
+  costLog2: number,
+): Promise<boolean> {
+  const nobody = ['', `${costLog2}`, `${BLOCK}`, `${PARALLEL}`, 'A'.repeat(22), 'A'.repeat(43)];
   const match =
     /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([\w-]+)\$([\w-]+)$/.exec(hash ?? '') ??
-    NOBODY;
-  const [, costLog2, block, parallel, salt, key] = match as unknown as [string, ...string[]];
+    nobody;
+  const [, ln, block, parallel, salt, key] = match as unknown as [string, ...string[]];
   const expected = Buffer.from(key!, 'base64url');
   const derived = await derive(
     password,
     Buffer.from(salt!, 'base64url'),
-    Number(costLog2),
+    Number(ln),
     Number(block),
     Number(parallel),
   );
-  return timingSafeEqual(derived, expected) && match !== NOBODY;
+  return timingSafeEqual(derived, expected) && match !== nobody;
 }
-
-const NOBODY = ['', `${COST_LOG2}`, `${BLOCK}`, `${PARALLEL}`, 'A'.repeat(22), 'A'.repeat(43)];
 
 function derive(
   password: string,

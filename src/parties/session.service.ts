@@ -16,13 +16,15 @@ export interface IssuedSession {
   refreshToken: string;
 }
 
+type SessionSettings = Pick<Settings, 'tokenMinutes' | 'refreshDays' | 'passwordCostLog2'>;
+
 /** Log-in, refresh and log-out. Only hashes of tokens are stored. */
 @Injectable()
 export class SessionService {
   private readonly limit = new LoginLimit();
 
   constructor(
-    @Inject(SETTINGS) private readonly settings: Pick<Settings, 'tokenMinutes' | 'refreshDays'>,
+    @Inject(SETTINGS) private readonly settings: SessionSettings,
     private readonly database: DatabaseService,
   ) {}
 
@@ -47,7 +49,7 @@ export class SessionService {
       const [person] = await this.database.query<{ passwordHash: string | null }>(store.PERSON, [
         user,
       ]);
-      return verifyPassword(password, person?.passwordHash ?? null);
+      return verifyPassword(password, person?.passwordHash ?? null, this.settings.passwordCostLog2);
     });
   }
 

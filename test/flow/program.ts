@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stopLeftDatabase } from '../../simulator/service.process.js';
 import { projectPath } from '../support/project.js';
+import { SIMULATED } from '../support/settings.js';
 
 /**
  * The built program, run as people run it: commands through `scripts/run.mjs`, which builds what is
@@ -64,12 +65,16 @@ export class Program {
  * data folder. The embedded database lives on when it is killed.
  */
 export class RunningService {
+  readonly env: Environment;
   private program: Program | undefined;
 
   constructor(
     readonly dataDir: string,
-    readonly env: Environment,
-  ) {}
+    settings: Environment,
+  ) {
+    const { MARKET_CLOCK } = settings;
+    this.env = MARKET_CLOCK === SIMULATED.MARKET_CLOCK ? { ...SIMULATED, ...settings } : settings;
+  }
 
   /** Resolves when it says where it listens. @throws Error with its last words when it ends before */
   async start(): Promise<{ httpPort: number; mqttPort: number }> {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { ReplayResult } from '../../simulator/replay-report.js';
 import { emptyDatabase } from '../support/database.js';
+import { SIMULATED } from '../support/settings.js';
 import { sharedFile } from '../support/shared.js';
 import {
   buildProgram,
@@ -245,7 +246,7 @@ function isAlive(pid: number): boolean {
 }
 
 function replay(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  return runCommand(['replay', ...args], { TMPDIR: folder.path, ...env });
+  return runCommand(['replay', ...args], { ...SIMULATED, TMPDIR: folder.path, ...env });
 }
 
 /** The one document that a successful replay prints with --json. */

@@ -13,6 +13,7 @@ import { COMMAND_LINE } from '../../src/parties/people.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { PeopleService } from '../../src/parties/people.service.js';
 import { freshDatabase } from '../support/database.js';
+import { SIMULATED } from '../support/settings.js';
 
 export const STARTS_AT = '2026-06-01T00:00:00Z';
 export const PASSWORD = 'correct horse battery';
@@ -46,7 +47,7 @@ export class Street {
 
   static async open(): Promise<Street> {
     const { database, drop } = await freshDatabase();
-    const settings = loadSettings({ MARKET_CLOCK: 'simulated' });
+    const settings = loadSettings(SIMULATED);
 
     @Module({
       imports: [SettingsModule.of(settings)],

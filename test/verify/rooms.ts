@@ -24,6 +24,7 @@ import { SlotClockService } from '../../src/settlement/slot-clock.service.js';
 import { SlotClosingService } from '../../src/settlement/slot-closing.service.js';
 import { SlotCorrectionService } from '../../src/settlement/slot-correction.service.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
+import { SIMULATED } from '../support/settings.js';
 
 /** The rooms of the service on a database of their own, on the simulated clock, without a broker. */
 export type Rooms = Awaited<ReturnType<typeof openRooms>>;
@@ -35,12 +36,12 @@ export async function openRooms(on?: { fresh: FreshDatabase; dataDir: string }) 
   const fresh = on?.fresh ?? (await freshDatabase());
   const { url, ownerUrl, eraserUrl, database, asOwner, drop } = fresh;
   const dataDir = on?.dataDir ?? (await mkdtemp(join(tmpdir(), 'verify-')));
-  const settings = loadSettings({ DATA_DIR: dataDir, MARKET_CLOCK: 'simulated' });
+  const settings = loadSettings({ ...SIMULATED, DATA_DIR: dataDir });
   const clock = new MarketClockService(settings, database);
   const ledger = new LedgerService();
   const log = new LogService(settings);
   const parties = new PartiesService(database, clock, ledger);
-  const people = new PeopleService(clock, ledger);
+  const people = new PeopleService(clock, ledger, settings);
   const meterKeys = new MeterKeyService(clock, ledger, settings);
   const profiles = new MeterProfileService(clock, ledger);
   const intake = new IntakeService(database, clock, settings);

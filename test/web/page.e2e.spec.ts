@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import { hasProgram } from '../support/require.js';
+import { SIMULATED } from '../support/settings.js';
 
 /** The pages in a real browser, on the street that `npm start` runs. */
 
@@ -299,9 +300,10 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
 });
 
 function startStreet(dataDir: string): ChildProcess {
+  const own = { DATA_DIR: dataDir, HTTP_PORT: '0', MQTT_PORT: '0', NODE_OPTIONS: '' };
   return spawn(process.execPath, ['scripts/run.mjs', 'start', '--seconds-per-slot', '4'], {
     cwd: ROOT,
-    env: { ...process.env, DATA_DIR: dataDir, HTTP_PORT: '0', MQTT_PORT: '0', NODE_OPTIONS: '' },
+    env: { ...process.env, ...SIMULATED, ...own },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
