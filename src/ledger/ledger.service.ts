@@ -261,6 +261,20 @@ export class LedgerService {
     return row ? readRecord(row.bytes) : null;
   }
 
+  /** The records that these causes made, in sequence; those that are not there or were erased are absent. */
+  async recordsOfCauses(
+    sql: Sql,
+    microgridId: string,
+    causes: readonly string[],
+  ): Promise<StoredRecord[]> {
+    if (causes.length === 0) return [];
+    const rows = await sql.query<{ bytes: Buffer }>(store.RECORDS_OF_CAUSES, [
+      microgridId,
+      causes.map((cause) => Buffer.from(causeHash(microgridId, cause))),
+    ]);
+    return rows.map((row) => readRecord(row.bytes));
+  }
+
   /**
    * How much there is, and the SHA-256 over the canonical bytes of all records in sequence; read in
    * pages, so that a journal of any length fits.

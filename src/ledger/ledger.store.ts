@@ -252,6 +252,11 @@ export const RECORD_OF_CAUSE = `
   FROM record_head head JOIN record_body body USING (microgrid_id, sequence)
   WHERE head.microgrid_id = $1 AND head.cause_hash = $2`;
 
+export const RECORDS_OF_CAUSES = `
+  SELECT body.bytes
+  FROM record_head head JOIN record_body body USING (microgrid_id, sequence)
+  WHERE head.microgrid_id = $1 AND head.cause_hash = ANY ($2::bytea[]) ORDER BY head.sequence`;
+
 export const BODIES = `
   SELECT sequence, key_holder AS "keyHolder", bytes FROM record_body
   WHERE microgrid_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`;

@@ -18,6 +18,8 @@ import { logEntry } from './record.js';
  */
 
 export const RECEIPT_FORMAT = 'neighborwatt-receipt/v1';
+/** The same with what meters have signed. */
+export const SIGNED_RECEIPT_FORMAT = 'neighborwatt-receipt/v2';
 
 /** One record: its fields, the entry of the log that they hash to, and a C2SP tlog-proof of it. */
 export interface ReceiptRecord {
@@ -27,14 +29,33 @@ export interface ReceiptRecord {
   readonly proof: string;
 }
 
+/** A message that readings of the receipt came in, as the meter sent it. */
+export interface ReceiptMessage {
+  readonly meter: string;
+  /** Base64. */
+  readonly bytes: string;
+  /** Which of `keys` registered what it is signed with, by its sequence. */
+  readonly key: number;
+  /** Which of them says how the meter's device is read, where that matters. */
+  readonly device?: number | undefined;
+}
+
+/** What meters have signed, and the records that registered their keys. */
+export interface ReceiptSignatures {
+  readonly keys: readonly ReceiptRecord[];
+  readonly messages: readonly ReceiptMessage[];
+}
+
 export interface Receipt {
-  readonly format: typeof RECEIPT_FORMAT;
+  readonly format: typeof RECEIPT_FORMAT | typeof SIGNED_RECEIPT_FORMAT;
   readonly microgrid: string;
   /** Whose receipt it is. */
   readonly household: string;
   /** The same as the opened fields say, for people. */
   readonly what: JsonObject;
   readonly records: readonly ReceiptRecord[];
+  /** Absent where no meter has signed. */
+  readonly signed?: ReceiptSignatures | undefined;
 }
 
 /** A record that the log holds, by what the receipt shows of it. */
@@ -60,6 +81,9 @@ export type Checked<T = unknown> =
 
 const MAX_TEXT = 8_000_000;
 const MAX_RECORDS = 2_000;
+/** Messages of a receipt, and of all of them together the bytes. */
+export const MAX_MESSAGES = 64;
+export const MAX_MESSAGE_BYTES = 1_048_576;
 /** Records of ours are nested a handful deep. */
 const MAX_DEPTH = 64;
 
@@ -69,13 +93,40 @@ export const RECEIPT_RECORD = z.strictObject({
   proof: z.string(),
 });
 
-const FORM = z.strictObject({
-  format: z.literal(RECEIPT_FORMAT),
+const sequence = z.int().positive();
+const COMMON = {
   microgrid: z.string().regex(IDENT),
   household: z.string().regex(IDENT),
   what: z.record(z.string(), z.json()),
   records: z.array(RECEIPT_RECORD).min(1).max(MAX_RECORDS),
+};
+
+const SIGNATURES = z.strictObject({
+  keys: z
+    .array(RECEIPT_RECORD)
+    .min(1)
+    .max(2 * MAX_MESSAGES),
+  messages: z
+    .array(
+      z.strictObject({
+        meter: z.string().regex(IDENT),
+        bytes: z.string().min(1),
+        key: sequence,
+        device: sequence.optional(),
+      }),
+    )
+    .min(1)
+    .max(MAX_MESSAGES),
 });
+
+const FORM = z.discriminatedUnion('format', [
+  z.strictObject({
+    format: z.literal(RECEIPT_FORMAT),
+    ...COMMON,
+    signed: z.undefined().optional(),
+  }),
+  z.strictObject({ format: z.literal(SIGNED_RECEIPT_FORMAT), ...COMMON, signed: SIGNATURES }),
+]);
 
 /** The file's text; it is read back by `readReceipt` alone. */
 export function formatReceipt(receipt: Receipt): string {
@@ -98,18 +149,24 @@ export function readReceipt(text: string): Checked<Receipt> {
   if (!form.success) {
     const [issue] = form.error.issues;
     const field = issue?.path.map(String).join('.') || 'the file';
-    return misfit(field, `as in ${RECEIPT_FORMAT}`, issue?.message ?? 'something else');
+    return misfit(field, `as in ${RECEIPT_FORMAT} or v2`, issue?.message ?? 'something else');
   }
   // A member told twice would be read by some as the one, by others as the other.
   if (JSON.stringify(parsed) !== withoutSpace(text)) {
     return misfit('the file', 'each member once, plainly spelled', 'a member twice, or escapes');
   }
-  const { microgrid, household, records } = form.data;
-  const count = records.length === 1 ? 'one record' : `${records.length} records`;
+  const { microgrid, household, records, signed } = form.data;
+  const count = counted(records.length, 'record');
+  const more = signed ? `, and ${counted(signed.messages.length, 'message')} of its meters` : '';
   return good(
-    `It is a receipt of household ${household} in microgrid ${microgrid}, with ${count}.`,
+    `It is a receipt of household ${household} in microgrid ${microgrid}, with ${count}${more}.`,
     form.data,
   );
+}
+
+/** All records that a receipt shows: its own, and behind them those that registered meters' keys. */
+export function recordsOf({ records, signed }: Receipt): readonly ReceiptRecord[] {
+  return signed ? [...records, ...signed.keys] : records;
 }
 
 /** The fields of each record hash to its entry, and say which record it is. */
@@ -240,6 +297,11 @@ function entryOrFault(leaves: readonly Leaf[]): string | MalformedError {
     if (error instanceof MalformedError) return error;
     throw error;
   }
+}
+
+/** @example counted(2, 'message') // '2 messages' */
+export function counted(count: number, what: string): string {
+  return count === 1 ? `one ${what}` : `${count} ${what}s`;
 }
 
 export function good<T>(says: string, value: T): Checked<T> {

@@ -39,6 +39,8 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
   private routes = new DeviceRoutes([]);
   private readonly listening = new Map<string, Listening>();
   private readonly watches = new DeviceWatches();
+  /** When something was last published on a device's topic of commands. */
+  private readonly asked = new Map<string, number>();
   /** When the devices in use were last begun to be read. */
   private readMillis = 0;
   private refreshing: Promise<void> | undefined;
@@ -118,7 +120,7 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
     const receivedAtMillis = parseInstant(await this.clock.now());
     return routes.flatMap((route) => {
       const { listening, output } = this.hear(route, message, receivedAtMillis);
-      if (output.publish) this.publish(route, output.publish);
+      if (output.publish) this.publish(route, output.publish, receivedAtMillis);
       const readings = decodedReadings(output.readings, listening.told);
       listening.told = lastPower(output.readings, listening.told);
       if (readings.length === 0 && output.rejections.length === 0) return [];
@@ -151,8 +153,17 @@ export class DeviceIntakeService implements OnApplicationBootstrap, OnModuleDest
     }
   }
 
-  private publish({ meterId }: DeviceRoute, publications: readonly ProfilePublication[]): void {
+  /** What several meters' sessions would ask of one device, such as an edge node, is asked once. */
+  private publish(
+    { meterId }: DeviceRoute,
+    publications: readonly ProfilePublication[],
+    atMillis: number,
+  ): void {
     for (const { topic, payload } of publications) {
+      const askedMillis = this.asked.get(topic);
+      if (askedMillis !== undefined && Math.abs(atMillis - askedMillis) < ASK_MILLIS) continue;
+      if (this.asked.size >= MOST_ASKED) this.asked.clear();
+      this.asked.set(topic, atMillis);
       this.broker.publish(topic, payload).catch((error: unknown) => {
         this.log.warn(`What ${meterId}'s device is asked for was not sent: ${String(error)}`);
       });
@@ -210,5 +221,8 @@ function isNative(topic: string): boolean {
 }
 
 const REFRESH_MILLIS = 5_000;
+/** As often as one session asks its device. */
+const ASK_MILLIS = 60_000;
+const MOST_ASKED = 20_000;
 /** How often topics that nobody is known for may have the devices read again. */
 const MISS_MILLIS = 200;

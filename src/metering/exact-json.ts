@@ -85,14 +85,14 @@ function countMembers(json: unknown): number {
  * JSON whose numbers are all a `LosslessNumber`.
  * @throws RangeError or SyntaxError saying what is wrong
  */
-export function parseJson(payload: Buffer, maxDepth = MAX_DEPTH): unknown {
+export function parseJson(payload: Uint8Array, maxDepth = MAX_DEPTH): unknown {
   const text = parseText(payload);
   if (depthOf(text) > maxDepth) throw new RangeError(`nested deeper than ${maxDepth} levels`);
   return parseLossless(text);
 }
 
 /** @throws RangeError when the bytes are not UTF-8 */
-export function parseText(payload: Buffer): string {
+export function parseText(payload: Uint8Array): string {
   try {
     return UTF_8.decode(payload);
   } catch {

@@ -17,7 +17,8 @@ import type { LivePower, MeasurementRow, StoredMeasurement } from './measurement
 import type { MeteredFlow } from './measurement.js';
 import * as oversight from './oversight.store.js';
 import type { MeterState, StoredRejection } from './oversight.store.js';
-import { nameSigned } from './signed-reading.store.js';
+import { nameSigned, signedMessages } from './signed-reading.store.js';
+import type { NamedRegister, SentMessage } from './signed-reading.store.js';
 import { registersFor } from './reading.js';
 import {
   isOutdated,
@@ -91,6 +92,16 @@ export class MeteringService {
       };
     });
     return nameSigned(sql, microgridId, slots);
+  }
+
+  /** The signed messages in which the readings came that a settlement of a slot names, short ones first. */
+  signedMessages(
+    sql: Sql,
+    microgridId: string,
+    registers: readonly NamedRegister[],
+    borders: readonly Instant[],
+  ): Promise<SentMessage[]> {
+    return signedMessages(sql, microgridId, registers, borders);
   }
 
   /** Whether every one of these meters was read exactly at this instant. */

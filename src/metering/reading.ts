@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { LosslessNumber } from 'lossless-json';
 import type { MeterRole } from '../parties/microgrid.js';
+import { sha256 } from '../transparency/sha256.js';
 import { canonicalJson } from '../units/canonical-json.js';
 import { formatRegisterWh, parseRegisterWh, registerOfNumber } from '../units/energy.js';
 import { readInstant } from '../units/slot.js';
@@ -10,7 +11,7 @@ import { parseExactJson } from './exact-json.js';
 
 /**
  * The native payload of a meter: bytes in, readings or named rejections out. Registers stay exact
- * decimals; a bad element of an array rejects only itself.
+ * decimals; a bad element of an array rejects only itself. But for the bytes it runs in a browser.
  */
 
 export type Register = 'import' | 'export';
@@ -91,6 +92,11 @@ export function decodeReadings(payload: Buffer): Decoded {
   } catch (error) {
     return rejected('malformed', error instanceof Error ? error.message : 'not JSON');
   }
+  return readingsIn(json);
+}
+
+/** @param json as `parseExactJson` or `parseJson` gives it */
+export function readingsIn(json: unknown): Decoded {
   if (!Array.isArray(json)) return decodeElements([json], false);
   if (json.length > MAX_READINGS) {
     return rejected('too_large', `${json.length} readings; at most ${MAX_READINGS} a message`);
@@ -138,7 +144,7 @@ export function readingHash(
     valueWh,
     ...(signedPayload === undefined ? {} : { signedPayload }),
   });
-  return createHash('sha256').update(text, 'utf8').digest('hex');
+  return bytesToHex(sha256(utf8ToBytes(text)));
 }
 
 function decodeElements(elements: readonly unknown[], inArray: boolean): Decoded {

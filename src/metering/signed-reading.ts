@@ -4,34 +4,24 @@ import type { MeterKey } from '../parties/meter-key.js';
 import type { SignedCounter } from './profiles/session.js';
 import { decodeReadings, MAX_PAYLOAD_BYTES } from './reading.js';
 import type { Decoded, Rejection } from './reading.js';
+import { highestSequence, openEnvelope } from './signed-message.js';
+import type { SignedEnvelope } from './signed-message.js';
 
-/**
- * Signed messages of meters, `{"payload","signature","counter"}`. The signature (Ed25519, RFC 8032) is
- * over the exact bytes that `payload` stands for in base64url, and over nothing else. So the counter
- * has to be in them too: the highest `sequence` of the payload's readings is the counter.
- */
-export interface SignedMessage {
-  /** What was signed: a reading, or an array of them. */
+/** Which messages of meters that sign are believed; `signed-message.ts` tells how they are written. */
+
+/** A message as it was opened. */
+export interface SignedMessage extends SignedEnvelope {
   content: Buffer;
-  signature: Buffer;
-  counter: number;
 }
 
 /** Null for what is not signed; a rejection for what begins as such a message and is none. */
 export function openSigned(bytes: Buffer): SignedMessage | Rejection | null {
   // Before anything is parsed: of most messages nothing is signed.
   if (!bytes.includes('"signature"') || bytes.length > MAX_PAYLOAD_BYTES) return null;
-  const json = parseObject(bytes);
-  if (!json || !('signature' in json) || !('payload' in json)) return null;
-  const { payload, signature, counter } = json;
-  const content = base64url(payload);
-  if (!content) return malformed('payload is not base64url');
-  const signed = base64url(signature);
-  if (signed?.length !== SIGNATURE_BYTES) return malformed('signature is not 64 bytes, base64url');
-  if (!Number.isSafeInteger(counter) || Number(counter) < 0) {
-    return malformed('counter is not a whole number');
-  }
-  return { content, signature: signed, counter: Number(counter) };
+  const opened = openEnvelope(bytes);
+  if (!opened || 'reason' in opened) return opened;
+  const { content, signature, counter } = opened;
+  return { content: Buffer.from(content.buffer), signature, counter };
 }
 
 /** What a message says, be it signed or not; whether a signature is good is not asked. */
@@ -89,41 +79,3 @@ export function isSigned(bytes: Buffer): boolean {
   const opened = openSigned(bytes);
   return opened !== null && !('reason' in opened);
 }
-
-function highestSequence(content: Buffer): number | null {
-  let json: unknown;
-  try {
-    json = JSON.parse(content.toString('utf8'));
-  } catch {
-    return null;
-  }
-  const sequences = (Array.isArray(json) ? json : [json]).map((one: unknown) =>
-    typeof one === 'object' && one !== null && 'sequence' in one ? one.sequence : null,
-  );
-  const known = sequences.filter((one): one is number => Number.isSafeInteger(one));
-  return known.length === 0 ? null : known.reduce((a, b) => Math.max(a, b));
-}
-
-function parseObject(bytes: Buffer): Record<string, unknown> | null {
-  // The members are text and numbers: a bracket inside is something else, or an attack on the stack.
-  const text = bytes.toString('utf8');
-  if (!/^\s*\{[^{}[\]]*\}\s*$/.test(text)) return null;
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return null;
-  }
-}
-
-/** Undefined for anything but canonical base64url, with or without padding. */
-function base64url(value: unknown): Buffer | undefined {
-  if (typeof value !== 'string') return undefined;
-  const bytes = Buffer.from(value, 'base64url');
-  return bytes.toString('base64url') === value.replace(/=+$/, '') ? bytes : undefined;
-}
-
-function malformed(what: string): Rejection {
-  return { reason: 'malformed', detail: `signed message: ${what}` };
-}
-
-const SIGNATURE_BYTES = 64;

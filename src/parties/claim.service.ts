@@ -14,7 +14,7 @@ import { COUNT_CHANGE } from './device.store.js';
 import { EnrolmentJournal } from './enrolment-journal.js';
 import { LoginLimit } from './login-limit.service.js';
 import { MarketClockService } from './market-clock.service.js';
-import { ownTopic } from './meter-profile.js';
+import { causeOfDevice, ownTopic } from './meter-profile.js';
 import { MeterProfileService } from './meter-profile.service.js';
 import { parse } from './parse.js';
 import { hashPassword, verifyPassword } from './secret.js';
@@ -91,7 +91,7 @@ export class ClaimService {
       {
         kind: 'operator-action',
         at: await this.clock.now(sql),
-        cause: `device/${meterId}/change/${count!.changes}`,
+        cause: causeOfDevice(meterId, count!.changes),
         keyHolder: householdId,
         households: [householdId],
         facts: { action: 'claim-code-made', by, meter: meterId },

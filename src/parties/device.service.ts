@@ -13,7 +13,7 @@ import * as store from './device.store.js';
 import { alreadyTaken, INSERT_PARTIES } from './enrolment.store.js';
 import { EnrolmentJournal } from './enrolment-journal.js';
 import { MarketClockService } from './market-clock.service.js';
-import { deviceTopics } from './meter-profile.js';
+import { causeOfDevice, deviceTopics } from './meter-profile.js';
 import type { MeterProfile } from './meter-profile.js';
 import type { IssuedSecret } from './microgrid.js';
 
@@ -206,7 +206,7 @@ export class DeviceService {
       {
         kind: 'operator-action',
         at: await this.clock.now(sql),
-        cause: `device/${username}/change/${count!.changes}`,
+        cause: causeOfDevice(username, count!.changes),
         keyHolder: householdId ?? '',
         households: householdId === null ? [] : [householdId],
         facts: { action, by, device: username },

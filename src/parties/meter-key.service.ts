@@ -5,8 +5,9 @@ import { Problem } from '../units/problem.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { EnrolmentJournal } from './enrolment-journal.js';
 import { MarketClockService } from './market-clock.service.js';
-import { METER_KEY, parsePublicKey, type MeterKeyFacts } from './meter-key.js';
+import { causeOfKey, METER_KEY, parsePublicKey, type MeterKeyFacts } from './meter-key.js';
 import * as store from './meter-key.store.js';
+import { causeOfDevice } from './meter-profile.js';
 import { parse } from './parse.js';
 
 /** A key of a meter as it is shown. */
@@ -34,6 +35,21 @@ export class MeterKeyService {
   async keys(sql: Sql, microgridId: string, meterId: string): Promise<ShownKey[]> {
     await this.meter(sql, microgridId, meterId);
     return this.stored(sql, microgridId, meterId);
+  }
+
+  /**
+   * The causes of the records that say what these meters sign with: of their keys, and of their
+   * devices, whose mapping may hold one; the latest of each, as many as a receipt has to look at.
+   */
+  async causes(sql: Sql, microgridId: string, meterIds: readonly string[]): Promise<string[]> {
+    const rows = await sql.query<{ meterId: string; keys: number; changes: number }>(store.COUNTS, [
+      microgridId,
+      meterIds,
+    ]);
+    return rows.flatMap(({ meterId, keys, changes }) => [
+      ...latest(keys).map((number) => causeOfKey(meterId, number)),
+      ...latest(changes).map((change) => causeOfDevice(meterId, change)),
+    ]);
   }
 
   /**
@@ -97,7 +113,7 @@ export class MeterKeyService {
       {
         kind: 'operator-action',
         at: now,
-        cause: `meter/${meterId}/key/${number}`,
+        cause: causeOfKey(meterId, number),
         keyHolder: householdId,
         households: [householdId],
         facts,
@@ -136,3 +152,11 @@ export class MeterKeyService {
     return meter;
   }
 }
+
+/** The last numbers up to this one. */
+function latest(count: number): number[] {
+  const length = Math.min(count, LATEST);
+  return Array.from({ length }, (_, back) => count - back);
+}
+
+const LATEST = 100;

@@ -28,6 +28,11 @@ export type MeterKeyFacts = {
   unsignedUntil?: Instant;
 };
 
+/** What made the record of a meter's key. @param number counts its registrations and revocations */
+export function causeOfKey(meterId: string, number: number): string {
+  return `meter/${meterId}/key/${number}`;
+}
+
 export const METER_KEY = z.strictObject({
   publicKey: z.string().trim().min(1, 'must not be empty').max(2_000, 'is too long for a key'),
 });

@@ -149,6 +149,11 @@ export function profileFacts(profile: MeterProfile | null): JsonObject {
   return { profile: name, topic, mapping };
 }
 
+/** What made the record of a changed device. @param change counts the changes of the device */
+export function causeOfDevice(meterId: string, change: number): string {
+  return `device/${meterId}/change/${change}`;
+}
+
 /** The record of a changed profile. @param change counts the changes of the device */
 export function profileDraft(
   { meterId }: Pick<MeterProfile, 'meterId'>,
@@ -161,7 +166,7 @@ export function profileDraft(
   return {
     kind: 'operator-action',
     at: now,
-    cause: `device/${meterId}/change/${change}`,
+    cause: causeOfDevice(meterId, change),
     keyHolder: householdId,
     households: [householdId],
     facts: { action: 'meter-profile', by, meter: meterId, ...profileFacts(profile) },

@@ -5,20 +5,30 @@ import {
   checkWitnesses,
   judge,
   readReceipt,
+  recordsOf,
   type Checked,
   type Misfit,
 } from '../ledger/receipt.js';
 import type { Policy } from '../transparency/tlog-policy.js';
 import type { JsonObject } from '../units/canonical-json.js';
+import { checkMeters } from './receipt-meters.js';
 import { checkSums } from './receipt-sums.js';
 
 /**
  * A receipt judged from beginning to end, offline: its form, the fields up to the entry of the log,
- * the entry up to the checkpoint, the signatures on that by a policy, and the figures. The command
- * and the page are two faces of this.
+ * the entry up to the checkpoint, the signatures on that by a policy, the figures, and the meters' own
+ * signatures under them. The command and the page are two faces of this.
  */
 
-export const RECEIPT_STEPS = ['form', 'fields', 'inclusion', 'log', 'witnesses', 'sums'] as const;
+export const RECEIPT_STEPS = [
+  'form',
+  'fields',
+  'inclusion',
+  'log',
+  'witnesses',
+  'sums',
+  'meters',
+] as const;
 export type ReceiptStep = (typeof RECEIPT_STEPS)[number];
 
 /** `unchecked`: what came before does not hold, so that this would say nothing. */
@@ -61,17 +71,22 @@ export function checkReceipt(text: string, policy: Policy): ReceiptReport {
   };
   const receipt = readReceipt(text);
   if (!holds('form', receipt)) return failed('form', receipt.misfit);
-  const fields = checkFields(receipt.value);
+  const { microgrid, records: own } = receipt.value;
+  const records = recordsOf(receipt.value);
+  const fields = checkFields({ microgrid, records });
   if (!holds('fields', fields)) return failed('fields', fields.misfit);
-  const inclusion = checkInclusion(receipt.value, fields.value);
+  const inclusion = checkInclusion({ records }, fields.value);
   if (!holds('inclusion', inclusion)) return failed('inclusion', inclusion.misfit);
   const judged = judge(inclusion.value, policy);
   const log = checkLog(receipt.value, judged, policy);
   if (!holds('log', log)) return failed('log', log.misfit);
   const witnesses = checkWitnesses(judged, policy);
   if (!holds('witnesses', witnesses)) return failed('witnesses', witnesses.misfit);
-  const sums = checkSums(receipt.value, fields.value);
+  const shown = fields.value.slice(0, own.length);
+  const sums = checkSums(receipt.value, shown);
   if (!holds('sums', sums)) return failed('sums', sums.misfit);
+  const meters = checkMeters(receipt.value, shown, fields.value.slice(own.length));
+  if (!holds('meters', meters)) return failed('meters', meters.misfit);
   const steps = RECEIPT_STEPS.map((step): StepReport => ({
     step,
     outcome: 'good',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ShownRecord } from '../ledger/receipt.js';
 import type { RecordBody } from '../ledger/record.js';
 import type { Json, JsonObject } from '../units/canonical-json.js';
+import { parseInstant } from '../units/slot.js';
 
 /**
  * What a household's receipt shows: of a record that its own key salts everything of its own, of a
@@ -26,8 +27,17 @@ export function fieldsFor(body: RecordBody, household: string): (name: string) =
   };
 }
 
+/** Of the records that registered what a household's meter signs with, and how its device is read. */
+export function keyFieldsFor(household: string): (name: string) => boolean {
+  const shown = new Set([...ENVELOPE, `numbers.${household}`, ...KEY]);
+  return (name) => shown.has(name);
+}
+
 /** What tells which record it is. */
 const ENVELOPE = ['at', 'cause', 'facts.slot', 'kind', 'microgrid', 'sequence', 'v'];
+const KEY = ['action', 'meter', 'number', 'publicKey', 'profile', 'mapping'].map(
+  (name) => `facts.${name}`,
+);
 /** What both sides of a trade know. */
 const TRADE = [
   'facts.number',
@@ -57,25 +67,36 @@ function ownSide({ facts }: RecordBody, household: string): string[] {
   return names.map((name) => `facts.${name}`);
 }
 
+const instant = z.string().refine(isInstant);
 const wh = z.int().nonnegative();
 const micro = z.int();
 const price = z.int().nonnegative();
 const quality = z.string();
 const borderValue = z.int().nullable();
+const borderQuality = z.string().nullish();
+/** By how much a reading counts for more than its meter showed, in Wh. */
+const offsets = z.array(z.string().regex(/^-?\d{1,12}(\.\d{1,6})?$/)).optional();
+const likeDays = z.array(z.string()).optional();
 
 /** Of a `household-slot` record, and of a household's `correction`. */
 const SETTLEMENT = z.object({
-  slot: z.string(),
-  slotEnd: z.string(),
+  slot: instant,
+  slotEnd: instant,
   registers: z.array(
     z.object({
       meter: z.string(),
       role: z.enum(['grid', 'generation', 'storage']),
       register: z.enum(['import', 'export']),
       startWh: borderValue,
+      startQuality: borderQuality,
       startReadings: z.array(z.string()),
+      startOffsets: offsets,
+      startLikeDays: likeDays,
       endWh: borderValue,
+      endQuality: borderQuality,
       endReadings: z.array(z.string()),
+      endOffsets: offsets,
+      endLikeDays: likeDays,
     }),
   ),
   energy: z.object({
@@ -227,4 +248,13 @@ function readingsOf({ registers }: SettlementShown): string[] {
 function factsOf(values: ReadonlyMap<string, Json>): JsonObject {
   const facts = [...values].filter(([name]) => name.startsWith('facts.'));
   return Object.fromEntries(facts.map(([name, value]) => [name.slice('facts.'.length), value]));
+}
+
+function isInstant(text: string): boolean {
+  try {
+    parseInstant(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
 import { concernedBy } from '../ledger/concerned.js';
 import { LedgerService } from '../ledger/ledger.service.js';
+import { accessPeriod } from '../parties/access.js';
 import { Allow, CurrentCaller, type Caller } from '../parties/access.decorator.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import { ident, parse } from '../parties/parse.js';
@@ -34,7 +35,7 @@ export class ReceiptController {
   @ApiOperation({
     summary: 'A receipt to keep: what happened, and the proof that the log holds it',
     description:
-      "One JSON file that anybody can check offline, with `npm run verify -- receipt` or the page `/verify`: the opened fields of the record with their salts, the entry of the log that they hash to, and a C2SP tlog-proof. A settlement's receipt holds those of the slot's trades too. A neighbor's id and side stay closed. 409 until a published checkpoint covers the record.",
+      "One JSON file that anybody can check offline, with `npm run verify -- receipt` or the page `/verify`: the opened fields of the record with their salts, the entry of the log that they hash to, and a C2SP tlog-proof. A settlement's receipt holds those of the slot's trades too, and the messages that the household's meters have signed of its readings, with the records of their keys. A neighbor's id and side stay closed. 409 until a published checkpoint covers the record.",
   })
   @ApiQuery({
     name: 'household',
@@ -50,7 +51,8 @@ export class ReceiptController {
     const { microgrid, sequence } = parse(PATH, params);
     const { household: wanted } = parse(WHOSE, query);
     const [record] = await this.ledger.recordsAt(this.database, microgrid, [sequence]);
-    const concerned = record ? concernedBy(record, caller.grants, await this.clock.now()) : [];
+    const now = await this.clock.now();
+    const concerned = record ? concernedBy(record, caller.grants, now) : [];
     const own = concerned.filter((household) => wanted === undefined || household === wanted);
     if (!record || own.length === 0) throw noRecord(sequence);
     if (own.length > 1) {
@@ -61,7 +63,9 @@ export class ReceiptController {
       );
     }
     const [household] = own;
-    const result = await this.receipts.receipt(record, household!);
+    const tenancy = accessPeriod(caller.grants, { microgrid, household: household! }, now);
+    if (!tenancy) throw noRecord(sequence);
+    const result = await this.receipts.receipt(record, household!, tenancy);
     if (result.outcome === 'no_such_record') throw noRecord(sequence);
     if (result.outcome === 'not_published_yet') throw notPublished(sequence, result.due);
     response

@@ -1,13 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../database/database.service.js';
-import { LogService } from '../ledger/log.service.js';
+import { LogService, type SignedCheckpoint } from '../ledger/log.service.js';
 import { openedValues } from '../ledger/opening.js';
-import { OpeningService } from '../ledger/opening.service.js';
-import { formatReceipt, RECEIPT_FORMAT, type ShownRecord } from '../ledger/receipt.js';
+import { OpeningService, type ProvenRecord } from '../ledger/opening.service.js';
+import {
+  formatReceipt,
+  RECEIPT_FORMAT,
+  SIGNED_RECEIPT_FORMAT,
+  type ReceiptRecord,
+  type ReceiptSignatures,
+  type ShownRecord,
+} from '../ledger/receipt.js';
 import type { StoredRecord } from '../ledger/record.js';
+import type { Period } from '../parties/access.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
-import { fieldsFor, whatHappened } from './receipt-facts.js';
+import { MeterSignatureService } from './meter-signature.service.js';
+import { fieldsFor, keyFieldsFor, whatHappened } from './receipt-facts.js';
 import { SettlementService } from './settlement.service.js';
 import * as store from './settlement.store.js';
 
@@ -19,8 +28,8 @@ export type ReceiptOutcome =
 
 /**
  * Makes receipts: a household's own fields of a record, and of the trades of the slot where the record
- * settles one, with the proof that the log holds them. A fixed number of statements, however many
- * trades there are.
+ * settles one, with the proof that the log holds them, and what the household's meters have signed of
+ * it. A fixed number of statements, however many trades there are.
  */
 @Injectable()
 export class ReceiptService {
@@ -30,10 +39,14 @@ export class ReceiptService {
     private readonly log: LogService,
     private readonly openings: OpeningService,
     private readonly settlement: SettlementService,
+    private readonly signatures: MeterSignatureService,
   ) {}
 
-  /** The receipt of a record for one of the households that it concerns. */
-  async receipt(record: StoredRecord, household: string): Promise<ReceiptOutcome> {
+  /**
+   * The receipt of a record for one of the households that it concerns.
+   * @param tenancy whose readings it may show
+   */
+  async receipt(record: StoredRecord, household: string, tenancy: Period): Promise<ReceiptOutcome> {
     const { microgridId: microgrid } = record;
     const sequences = await this.sequencesOf(record, household);
     const last = Math.max(...sequences);
@@ -51,14 +64,37 @@ export class ReceiptService {
       const values = openedValues(leaves);
       return { sequence, kind: String(values.get('kind')), values };
     });
+    const signed = await this.signaturesOf(record, household, checkpoint, tenancy);
     const text = formatReceipt({
-      format: RECEIPT_FORMAT,
+      format: signed ? SIGNED_RECEIPT_FORMAT : RECEIPT_FORMAT,
       microgrid,
       household,
       what: whatHappened(shown, household),
-      records: opened.map(({ leaves, entry, proof }) => ({ leaves, entry, proof })),
+      records: opened.map(withoutSequence),
+      ...(signed ? { signed } : {}),
     });
     return { outcome: 'made', text };
+  }
+
+  /** What the household's meters have signed of it; null where there is nothing. */
+  private async signaturesOf(
+    record: StoredRecord,
+    household: string,
+    checkpoint: SignedCheckpoint,
+    tenancy: Period,
+  ): Promise<ReceiptSignatures | null> {
+    const found = await this.signatures.behind(this.database, record, tenancy);
+    if (!found) return null;
+    const keys = await this.openings.open(
+      this.database,
+      record.microgridId,
+      found.keys,
+      checkpoint,
+      () => keyFieldsFor(household),
+    );
+    // Erased meanwhile.
+    if (keys.length < found.keys.length) return null;
+    return { keys: keys.map(withoutSequence), messages: found.messages };
   }
 
   /** The record itself first; with a settlement go the household's trades of the slot. */
@@ -80,4 +116,8 @@ export class ReceiptService {
     const { slotMinutes, graceSeconds } = microgrid;
     return formatInstant(parseInstant(closedThrough) + slotMinutes * 60_000 + graceSeconds * 1000);
   }
+}
+
+function withoutSequence({ leaves, entry, proof }: ProvenRecord): ReceiptRecord {
+  return { leaves, entry, proof };
 }

@@ -6,6 +6,7 @@ import { HouseholdController } from './household.controller.js';
 import { ManifestController } from './manifest.controller.js';
 import { ManifestService } from './manifest.service.js';
 import { MarketWatchService } from './market-watch.service.js';
+import { MeterSignatureService } from './meter-signature.service.js';
 import { MicrogridController } from './microgrid.controller.js';
 import { SettlementOperatorController } from './operator.controller.js';
 import { ReceiptController } from './receipt.controller.js';
@@ -32,6 +33,7 @@ import { StatementService } from './statement.service.js';
     FairnessService,
     ManifestService,
     MarketWatchService,
+    MeterSignatureService,
     ReceiptService,
     SettlementService,
     SlotClockService,

@@ -1,3 +1,5 @@
+import type { RecordDraft } from '../../src/ledger/record.js';
+import type { MeterSlot } from '../../src/metering/measurement.js';
 import { closeSlot } from '../../src/settlement/close-slot.js';
 import { slotRecords } from '../../src/settlement/slot-records.js';
 import { rules } from '../market/rules.js';
@@ -8,7 +10,12 @@ import { sealedSlot } from './sealed-slot.js';
 
 /** Streets whose slot is closed and sealed in a log, to take receipts from. */
 
-export function sealed({ homes, input }: RandomStreet) {
+/** @param before what was recorded before the slot @param named which readings its registers rest on */
+export function sealed(
+  { homes, input }: RandomStreet,
+  before: readonly RecordDraft[] = [],
+  named: (meters: readonly MeterSlot[]) => readonly MeterSlot[] = withSomeReadings,
+) {
   const registers = new Map(
     homes.map((home) => {
       const hasBattery = home.usableWh > 0;
@@ -18,16 +25,21 @@ export function sealed({ homes, input }: RandomStreet) {
         chargedWh: hasBattery ? home.chargedWh : null,
         dischargedWh: hasBattery ? home.dischargedWh : null,
       });
-      const first = meters[0]!;
-      const named = { ...first, end: { ...first.end!, readingHashes: ['bb', 'aa', 'bb'] } };
-      return [home.id, [named, ...meters.slice(1)]] as const;
+      return [home.id, named(meters)] as const;
     }),
   );
-  return sealedSlot(slotRecords(closeSlot(input), registers));
+  return sealedSlot([...before, ...slotRecords(closeSlot(input), registers)]);
 }
 
-/** `h0` and `h3` sell to `h1` and `h2`: four trades, and a battery. */
-export function busyStreet() {
+function withSomeReadings([first, ...others]: readonly MeterSlot[]): MeterSlot[] {
+  return [{ ...first!, end: { ...first!.end!, readingHashes: ['bb', 'aa', 'bb'] } }, ...others];
+}
+
+/** `h0` and `h3` sell to `h1` and `h2`: four trades, and a battery. Parameters as those of `sealed`. */
+export function busyStreet(
+  before?: readonly RecordDraft[],
+  named?: (meters: readonly MeterSlot[]) => readonly MeterSlot[],
+) {
   const home = (id: string, wh: Partial<NaiveHousehold>): NaiveHousehold => ({
     id,
     importWh: 0,
@@ -58,7 +70,7 @@ export function busyStreet() {
       share: { parts: 1, rank: 1 },
     };
   });
-  const slot = sealed({ homes, input: { terms: TERMS, households, trades: [] } });
+  const slot = sealed({ homes, input: { terms: TERMS, households, trades: [] } }, before, named);
   const trades = slot.bodies.flatMap(({ kind }, at) => (kind === 'trade' ? [at] : []));
   return { slot, places: slot.placesOf('h0'), trades };
 }

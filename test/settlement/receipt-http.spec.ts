@@ -4,13 +4,17 @@ import { APP_FILTER, APP_GUARD, NestFactory } from '@nestjs/core';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { LedgerService } from '../../src/ledger/ledger.service.js';
 import { LogService } from '../../src/ledger/log.service.js';
+import type { Receipt } from '../../src/ledger/receipt.js';
 import { OpeningService } from '../../src/ledger/opening.service.js';
 import type { Grant } from '../../src/parties/access.js';
 import { AccessGuard } from '../../src/parties/access.guard.js';
+import { MeteringService } from '../../src/metering/metering.service.js';
 import { MarketClockService } from '../../src/parties/market-clock.service.js';
+import { MeterKeyService } from '../../src/parties/meter-key.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { ProblemFilter } from '../../src/parties/problem.filter.js';
 import { checkReceipt } from '../../src/settlement/receipt-check.js';
+import { MeterSignatureService } from '../../src/settlement/meter-signature.service.js';
 import { ReceiptController } from '../../src/settlement/receipt.controller.js';
 import { ReceiptService } from '../../src/settlement/receipt.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
@@ -39,6 +43,9 @@ beforeAll(async () => {
       { provide: LedgerService, useValue: rooms.ledger },
       { provide: LogService, useValue: rooms.log },
       { provide: SettlementService, useValue: rooms.settlement },
+      { provide: MeteringService, useValue: rooms.metering },
+      { provide: MeterKeyService, useValue: rooms.meterKeys },
+      MeterSignatureService,
       OpeningService,
       ReceiptService,
       { provide: APP_GUARD, useClass: AccessGuard },
@@ -96,6 +103,35 @@ describe('the household concerned', () => {
     }
   });
 
+  test('finds in it what its own meter has signed, up to the key that was registered', async () => {
+    const rows = (await settlements()).filter(({ household }) => household === 'bert');
+    const told = new Map<string, number>();
+    const keys = new Map<string, number>();
+    for (const { sequence } of rows) {
+      const { text } = await get(sequence, 'bert');
+      const report = checkReceipt(text, rooms.log.policy(STREET));
+      const { slot } = report.what as { slot: string };
+      const { signed } = JSON.parse(text) as Receipt;
+      expect(text).not.toMatch(/"(otto|sun-pv|dora-grid)"/);
+      told.set(slot.slice(11, 16), signed?.messages.length ?? 0);
+      keys.set(slot.slice(11, 16), signed?.keys.length ?? 0);
+      const vouched = /vouches for (\d+) of (\d+) readings, and (\d+) of/.exec(
+        report.steps.at(-1)!.says,
+      );
+      // From the slot after the one in which it began to sign, every border is the meter's own word.
+      if (slot >= '2026-06-01T09:15:00Z') {
+        expect(vouched?.slice(1)).toEqual(['4', '4', '4']);
+        expect(new Set(signed!.messages.map(({ meter }) => meter))).toEqual(new Set(['bert-grid']));
+      }
+    }
+    expect(told.get('08:30')).toBe(0);
+    expect(told.get('09:00')).toBe(1);
+    // The key was replaced at the end of this one: a message under each, and both keys.
+    expect(told.get('09:30')).toBe(2);
+    expect(keys.get('09:30')).toBe(2);
+    expect(keys.get('09:45')).toBe(1);
+  });
+
   test('hears when, as long as no checkpoint covers the record', async () => {
     await rooms.settlement.deposit(await rooms.microgrid(STREET), await householdOf('bert'), {
       direction: 'deposit',
@@ -110,6 +146,26 @@ describe('the household concerned', () => {
     ]);
   });
 
+  test('sees nothing that its meter has signed of another tenancy', async () => {
+    const [row] = await rooms.database.query<{ sequence: number }>(
+      `SELECT sequence FROM settlement WHERE household_id = 'bert' AND revision = 0
+       AND slot_start = '2026-06-01T11:30:00Z'`,
+    );
+    const record = (await rooms.ledger.recordsAt(rooms.database, STREET, [row!.sequence]))[0]!;
+    const receipts = app.get(ReceiptService);
+    const messagesWithin = async (from: string | null, until: string | null) => {
+      const made = await receipts.receipt(record, 'bert', { from, until });
+      const { text } = made as Extract<typeof made, { outcome: 'made' }>;
+      expect(checkReceipt(text, rooms.log.policy(STREET)).misfit).toBeNull();
+      return (JSON.parse(text) as Receipt).signed?.messages.length ?? 0;
+    };
+    expect(await messagesWithin(null, null)).toBe(2);
+    expect(await messagesWithin('2026-06-01T11:30:00Z', '2026-06-01T11:45:00Z')).toBe(2);
+    expect(await messagesWithin('2026-06-01T11:30:01Z', null)).toBe(1);
+    expect(await messagesWithin(null, '2026-06-01T11:44:59Z')).toBe(1);
+    expect(await messagesWithin('2026-06-01T11:31:00Z', '2026-06-01T11:44:00Z')).toBe(0);
+  });
+
   test('still gets the same one when a neighbor was erased', async () => {
     const [{ sequence }] = (await rooms.database.query<{ sequence: number }>(
       `SELECT settlement.sequence FROM settlement JOIN trade_settlement traded
@@ -118,6 +174,7 @@ describe('the household concerned', () => {
        WHERE household_id = 'sun' AND settlement.revision = 0 LIMIT 1`,
     )) as [{ sequence: number }];
     const before = await get(sequence, 'sun');
+    const kept = (await get((await settlements()).findLast(ofBert)!.sequence, 'bert')).text;
     await rooms.asOwner(async (sql) => {
       await sql.query(`DELETE FROM record_body WHERE key_holder = 'bert'`);
       await sql.query(`DELETE FROM record_key WHERE key_holder = 'bert'`);
@@ -125,8 +182,12 @@ describe('the household concerned', () => {
     const after = await get(sequence, 'sun');
     expect(after).toEqual(before);
     expect(checkReceipt(after.text, rooms.log.policy(STREET)).ok).toBe(true);
-    const [own] = (await settlements()).filter(({ household }) => household === 'bert');
+    const own = (await settlements()).find(ofBert);
     expect((await get(own!.sequence, 'bert')).status).toBe(404);
+    // What it has taken home holds without the service, its meter's signatures too.
+    const report = checkReceipt(kept, rooms.log.policy(STREET));
+    expect(report.misfit).toBeNull();
+    expect(report.steps.at(-1)!.says).toContain('vouches for 4 of 4 readings');
   });
 });
 
@@ -159,6 +220,8 @@ describe('nobody else', () => {
     expect(problemOf(await get(999_999, 'operator')).slice(0, 2)).toEqual([404, 'no_such_record']);
   });
 });
+
+const ofBert = ({ household }: { household: string }): boolean => household === 'bert';
 
 function settlements() {
   return rooms.database.query<{

@@ -2,7 +2,9 @@ import { openedValues, openRecord } from '../../src/ledger/opening.js';
 import {
   entryOf,
   RECEIPT_FORMAT,
+  SIGNED_RECEIPT_FORMAT,
   type Receipt,
+  type ReceiptMessage,
   type ReceiptRecord,
 } from '../../src/ledger/receipt.js';
 import {
@@ -12,7 +14,7 @@ import {
   type RecordBody,
   type RecordDraft,
 } from '../../src/ledger/record.js';
-import { fieldsFor, whatHappened } from '../../src/settlement/receipt-facts.js';
+import { fieldsFor, keyFieldsFor, whatHappened } from '../../src/settlement/receipt-facts.js';
 import { signCheckpoint } from '../../src/transparency/checkpoint.js';
 import { cosigner } from '../../src/transparency/cosignature.js';
 import { leafHash, nodeHash } from '../../src/transparency/merkle-tree.js';
@@ -39,7 +41,19 @@ export const POLICY = [
 
 /** @param before how many other entries the log has, of which nothing is known */
 export function sealedSlot(drafts: readonly RecordDraft[], before = 5) {
-  const bodies = drafts.map((draft, at) => recordBody('street', before + 1 + at, draft));
+  const numbers = new Map<string, number>();
+  const bodies = drafts.map((draft, at) =>
+    recordBody('street', before + 1 + at, draft, {
+      opens: [],
+      versions: {},
+      numbers: Object.fromEntries(
+        draft.households.map((household) => {
+          numbers.set(household, (numbers.get(household) ?? 0) + 1);
+          return [household, numbers.get(household)!];
+        }),
+      ),
+    }),
+  );
   const keyOf = (at: number) => keyOfHolder(drafts[at]!.keyHolder);
   const strangers = Array.from({ length: before }, (_, at) => Uint8Array.of(at));
   const entries = bodies.map((body, at) => logEntry(commitment(keyOf(at), body)));
@@ -77,6 +91,20 @@ export function sealedSlot(drafts: readonly RecordDraft[], before = 5) {
       }));
       const what = whatHappened(shown, household);
       return { format: RECEIPT_FORMAT, microgrid: 'street', household, what, records };
+    },
+
+    /** The same with messages of its meters, and the records at these places that registered their keys. */
+    signedReceipt(
+      household: string,
+      places: readonly number[],
+      keys: readonly number[],
+      messages: readonly ReceiptMessage[],
+    ): Receipt {
+      return {
+        ...this.receipt(household, places),
+        format: SIGNED_RECEIPT_FORMAT,
+        signed: { keys: this.opened(keys, () => keyFieldsFor(household)), messages },
+      };
     },
 
     /** A household's settlement and the trades that it had a part in. */

@@ -13,6 +13,7 @@ import { chromium, type Browser, type BrowserContextOptions, type Page } from 'p
 import { formatReceipt } from '../../src/ledger/receipt.js';
 import { POLICY } from '../settlement/sealed-slot.js';
 import { busyStreet } from '../settlement/busy-street.js';
+import { signedStreet } from '../settlement/signed-street.js';
 import { hasProgram } from '../support/require.js';
 
 /** The page that checks receipts, in a real browser, served as the service serves it and then alone. */
@@ -95,7 +96,7 @@ const PICTURES = process.env['PICTURES'];
     const outcomes = await page.evaluate(
       `[...document.querySelectorAll('[data-outcome]')].map((step) => step.dataset.outcome)`,
     );
-    expect(outcomes).toEqual(Array.from({ length: 6 }, () => 'good'));
+    expect(outcomes).toEqual(Array.from({ length: 7 }, () => 'good'));
     expect(await page.getByTestId('step-witnesses').innerText()).toContain('witness-2.example');
     expect(await page.getByTestId('happened').innerText()).toMatch(/To neighbors\s+[\d.,]+/);
     expect(await page.getByTestId('policy-note').innerText()).toMatch(/this very service/);
@@ -129,6 +130,49 @@ const PICTURES = process.env['PICTURES'];
     await picture(page, 'verify-bad');
     await page.context().close();
   }, 60_000);
+
+  test.each([
+    ['ECDSA-secp192r1-SHA256', 'prime192v1'],
+    ['ECDSA-brainpoolP384r1-SHA256', 'brainpoolP384r1'],
+  ])(
+    'follows a meter’s own signature, Ed25519 and %s, and names what was changed of it',
+    async (algorithm, namedCurve) => {
+      const { receipt } = signedStreet({ algorithm, namedCurve });
+      const page = await open({ ...PHONE, reducedMotion: 'reduce' });
+      await page.locator('[name=policy]').fill(POLICY);
+      await page.locator('summary').click();
+      const text = page.locator('[name=receipt-text]');
+      await text.fill(formatReceipt(receipt));
+      await state(page, 'good');
+      const said = await page.getByTestId('step-meters').innerText();
+      expect(said).toContain("The meters' own signatures vouch for 8 of 10 readings");
+      expect(said).toMatch(/SHA-256 [0-9a-f]{64}/);
+      const overflow = await page.evaluate(
+        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+      );
+      expect(overflow).toBe(0);
+      await picture(page, 'verify-signed');
+      const [first] = receipt.signed!.messages;
+      const counted = Buffer.from(first!.bytes, 'base64').toString();
+      const bytes = Buffer.from(counted.replace('"counter":1', '"counter":7')).toString('base64');
+      await page.locator('[name=receipt-text]').fill(
+        formatReceipt({
+          ...receipt,
+          signed: {
+            ...receipt.signed!,
+            messages: [{ ...first!, bytes }, ...receipt.signed!.messages.slice(1)],
+          },
+        }),
+      );
+      await state(page, 'bad');
+      expect(await page.getByTestId('step-sums').getAttribute('data-outcome')).toBe('good');
+      expect(await page.getByTestId('step-meters').innerText()).toContain(
+        'signed.messages.0.counter: expected 1, found 7.',
+      );
+      await page.context().close();
+    },
+    60_000,
+  );
 
   test.each(['light', 'dark'] as const)(
     'has no accessibility fault and fits a phone (%s)',

@@ -46,4 +46,5 @@ export const STEP_TITLES: Readonly<Record<ReceiptReport['steps'][number]['step']
   log: 'The log has signed for it',
   witnesses: 'Witnesses have seen that log',
   sums: 'The figures add up',
+  meters: 'What the meters have signed',
 };

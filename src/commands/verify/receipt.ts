@@ -10,8 +10,8 @@ import { parsePolicy } from '../../transparency/tlog-policy.js';
 const HELP = `npm run verify -- receipt FILE --policy FILE [--json]
 
 Checks a receipt offline, with no service and no database: its form, the fields up to the entry of
-the log, the entry up to the checkpoint, the signatures of the log and of its witnesses, and what the
-figures add up to. Exits 1 and names the first thing that does not fit, 2 when it cannot look.
+the log, the entry up to the checkpoint, the signatures of the log and of its witnesses, what the
+figures add up to, and the meters' own signatures on the readings under them. Exits 1 and names the first thing that does not fit, 2 when it cannot look.
 
   --policy FILE  whose signatures count (C2SP tlog-policy): one that you kept, or /log/ID/policy
   --json         one JSON document on standard output
@@ -50,6 +50,7 @@ const NAMES: Readonly<Record<ReceiptStep, string>> = {
   log: 'signature',
   witnesses: 'witnesses',
   sums: 'figures',
+  meters: 'meters',
 };
 
 function readable(file: string, { ok, steps }: ReceiptReport): string {

@@ -42,7 +42,7 @@ export interface Found {
 /** JSON of devices is deeper than the contract's. */
 const MAX_DEPTH = 16;
 
-export function parsePayload(payload: Buffer): unknown {
+export function parsePayload(payload: Uint8Array): unknown {
   return parseJson(payload, MAX_DEPTH);
 }
 
