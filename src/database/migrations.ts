@@ -22,6 +22,7 @@ import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
 import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
 import { LongGaps0041 } from './migrations/0041-long-gaps.js';
 import { AwardQuality0046 } from './migrations/0046-award-quality.js';
+import { FirstReading0050 } from './migrations/0050-first-reading.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -48,4 +49,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   MeterExchange0038,
   LongGaps0041,
   AwardQuality0046,
+  FirstReading0050,
 ];

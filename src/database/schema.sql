@@ -379,6 +379,7 @@ CREATE TABLE meter_claim (
   made_at timestamp with time zone DEFAULT now() NOT NULL,
   expires_at timestamp with time zone NOT NULL,
   used_at timestamp with time zone,
+  read_before timestamp with time zone,
   CONSTRAINT meter_claim_pkey PRIMARY KEY (microgrid_id, meter_id)
 );
 

@@ -268,6 +268,16 @@ export const readingEvent = event('reading', ['household'], {
   powerW: z.int(),
 });
 
+/**
+ * A meter that the household claimed was read for the first time since, at `at`. Transient: what of the
+ * last days is so already comes first.
+ */
+export const firstReadingEvent = event('first-reading', ['household'], {
+  household: name,
+  meter: name,
+  claimedAt: instant,
+});
+
 /** The log's latest published checkpoint, with its cosignatures. Transient. */
 export const checkpointEvent = event('checkpoint', ['microgrid', 'operator', 'regulator'], {
   size: z.int().nonnegative(),
@@ -346,6 +356,7 @@ export const feedEvent = z.discriminatedUnion('type', [
   tariffEvent,
   recordEvent,
   readingEvent,
+  firstReadingEvent,
   checkpointEvent,
   fairnessEvent,
 ]);

@@ -43,15 +43,18 @@ interface Passing {
 /** What a microgrid was last seen at. */
 interface Seen {
   readAt: Map<string, string>;
+  /** Of meters whose first reading was told, when they had been claimed. */
+  claimedAt: Map<string, string>;
   checkpointSize: number;
   /** The records that the slot explained last rests on. */
   fairness: string;
 }
 
 /**
- * Tells what passes by and is in no record: the live power of a household's meters, the latest
- * checkpoint, and how fair the latest slot was. Looked up once a second for microgrids that someone listens to; a listener gets the
- * present state when it is up to date, then what changes. A busy socket misses some of it.
+ * Tells what passes by and is in no record: the live power of a household's meters, the first reading
+ * of one it claimed, the latest checkpoint, and how fair the latest slot was. Looked up once a second for
+ * microgrids that someone listens to; a listener gets the present state when it is up to date, then what
+ * changes. A busy socket misses some of it.
  */
 @Injectable()
 export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
@@ -121,11 +124,13 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
   ): Promise<void> {
     const seen = this.seen.get(microgrid) ?? {
       readAt: new Map(),
+      claimedAt: new Map(),
       checkpointSize: 0,
       fairness: '',
     };
     this.seen.set(microgrid, seen);
     const readings = await this.readings(microgrid, seen);
+    const firstReadings = await this.firstReadings(microgrid, seen, followings);
     // Every record has one entry in the log: a checkpoint of the head's size is the latest there is.
     const isDue =
       seen.checkpointSize < head || followings.some((following) => !this.greeted.has(following));
@@ -136,7 +141,9 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
       this.greeted.add(following);
       pass(
         following,
-        [...readings, ...checkpoints, ...fairness].filter(({ isNew }) => isNew || !isGreeted),
+        [...readings, ...firstReadings, ...checkpoints, ...fairness].filter(
+          ({ isNew }) => isNew || !isGreeted,
+        ),
       );
     }
   }
@@ -158,16 +165,13 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
     const type = 'fairness' as const;
     const { at } = slot;
     const figures = { type, at, ...slotFairness(slot) };
-    const listening = new Set(followings.flatMap(({ rooms }) => [...rooms.keys()]));
     const { slot: start, slotEnd, basis, revision } = figures;
     const told = { type, at, slot: start, slotEnd, basis, revision };
     return [
-      ...[...listening].flatMap((room): Passing[] => {
-        const household = householdOf(room);
-        if (household === null) return [];
+      ...listening(followings).map((household): Passing => {
         const orders = orderFairness(slot, household).slice(0, MOST_ORDERS);
         const body = { ...told, view: 'household' as const, household, orders };
-        return [{ ...passing, room: householdRoom(microgrid, household), body }];
+        return { ...passing, room: householdRoom(microgrid, household), body };
       }),
       { ...passing, room: microgridRoom(microgrid), body: { ...figures, view: 'microgrid' } },
       { ...passing, room: operatorRoom(microgrid), body: { ...figures, view: 'operator' } },
@@ -193,6 +197,26 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
+  /** Of meters that the households which listen have claimed lately. */
+  private async firstReadings(
+    microgrid: string,
+    seen: Seen,
+    followings: readonly Following[],
+  ): Promise<Passing[]> {
+    const households = listening(followings);
+    if (households.length === 0) return [];
+    const found = await this.metering.firstReadings(this.database, microgrid, households);
+    return found.map(({ householdId: household, meterId: meter, claimedAt, readAt: at }) => {
+      const isNew = seen.claimedAt.get(meter) !== claimedAt;
+      seen.claimedAt.set(meter, claimedAt);
+      return {
+        isNew,
+        room: householdRoom(microgrid, household),
+        body: { type: 'first-reading', view: 'household', household, meter, claimedAt, at },
+      };
+    });
+  }
+
   private async checkpoints(microgrid: string, seen: Seen): Promise<Passing[]> {
     const latest = await this.logs.latestPublished(this.database, microgrid);
     if (!latest) return [];
@@ -210,6 +234,12 @@ export class LiveService implements OnApplicationBootstrap, OnModuleDestroy {
       { isNew, room: regulatorRoom(microgrid), body: { ...body, view: 'regulator' } },
     ];
   }
+}
+
+/** The households in whose rooms somebody is. */
+function listening(followings: readonly Following[]): string[] {
+  const rooms = new Set(followings.flatMap((following) => [...following.rooms.keys()]));
+  return [...rooms].flatMap((room) => householdOf(room) ?? []);
 }
 
 /** Stamped with where the listener stands in the journal, so that it never looks like a gap. */

@@ -10,6 +10,8 @@ import * as corrections from './correction.store.js';
 import { keepSuspects, readEvidence } from './evidence.store.js';
 import type { JudgedSlot } from './evidence.store.js';
 import type { Estimate } from './estimation.js';
+import { firstReadings } from './household-meters.store.js';
+import type { FirstReading } from './household-meters.store.js';
 import { IntakeService } from './intake.service.js';
 import type { IntakeCounters } from './intake.service.js';
 import * as measurements from './measurement.store.js';
@@ -180,6 +182,15 @@ export class MeteringService {
   /** The latest power of every meter that sent any. */
   livePower(sql: Sql, microgridId: string): Promise<LivePower[]> {
     return measurements.livePower(sql, microgridId);
+  }
+
+  /** Of meters of these households that were claimed in the last days, the first reading since. */
+  firstReadings(
+    sql: Sql,
+    microgridId: string,
+    householdIds: readonly string[],
+  ): Promise<FirstReading[]> {
+    return firstReadings(sql, microgridId, householdIds);
   }
 
   /** What was refused on a microgrid's topics, latest first. */

@@ -19,6 +19,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   TariffEvent: contract.tariffEvent,
   RecordEvent: contract.recordEvent,
   ReadingEvent: contract.readingEvent,
+  FirstReadingEvent: contract.firstReadingEvent,
   CheckpointEvent: contract.checkpointEvent,
   FairnessEvent: contract.fairnessEvent,
   Subscribe: contract.subscribeMessage,

@@ -46,12 +46,21 @@ export class FakeBroker {
   }
 }
 
-/** Meters' power as a table. */
+/** Meters' power, and who was heard for the first time, as tables. */
 export class FakeMetering {
+  first: Awaited<ReturnType<MeteringService['firstReadings']>> = [];
   power: Awaited<ReturnType<MeteringService['livePower']>> = [];
 
   async livePower(): Promise<typeof this.power> {
     return this.power;
+  }
+
+  async firstReadings(
+    _sql: unknown,
+    _microgrid: string,
+    households: readonly string[],
+  ): Promise<typeof this.first> {
+    return this.first.filter(({ householdId }) => households.includes(householdId));
   }
 }
 

@@ -213,6 +213,38 @@ describe('what passes by', () => {
     expect(readings()).toHaveLength(2);
   });
 
+  test('the first reading of a claimed meter reaches its household alone, once for each claim', async () => {
+    const heard = (household: string, claimedAt: string) => ({
+      meterId: `m-${household}`,
+      householdId: household,
+      claimedAt,
+      readAt: records.slotAt(31),
+    });
+    const [first, second] = [records.slotAt(30), records.slotAt(32)];
+    street.metering.first = [heard('h01', first)];
+    const grants = [{ role: 'household' as const, household: 'h03' }];
+    const cleo = await street.connect(await street.logIn('cleo', grants));
+    await cleo.subscribe();
+    const told = ({ frames }: typeof cleo) =>
+      frames.flat().filter(({ type }) => type === 'first-reading');
+    street.metering.first = [heard('h01', first), heard('h03', first)];
+    await until(() => told(cleo).length === 1, 'its first reading');
+    expect(told(cleo)[0]).toMatchObject({
+      room: 'household/street/h03',
+      household: 'h03',
+      meter: 'm-h03',
+      claimedAt: first,
+      at: records.slotAt(31),
+    });
+    // Whoever opens the page later hears of it first, and another claim waits for another reading.
+    const late = await street.connect(await street.logIn('carl', grants));
+    await late.subscribe();
+    await until(() => told(late).length === 1, 'what is so already');
+    street.metering.first = [heard('h03', second)];
+    await until(() => told(cleo).length === 2 && told(late).length === 2, 'the second claim');
+    expect(told(cleo)[1]).toMatchObject({ claimedAt: second });
+  });
+
   test('a checkpoint follows its signing, stamped with the latest sequence', async () => {
     const olga = await street.connect(await street.logIn('olga2', [{ role: 'operator' }]));
     await olga.subscribe();

@@ -2,14 +2,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import mqtt from 'mqtt';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { loadSettings } from '../../src/config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { ClaimService } from '../../src/parties/claim.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { PeopleService } from '../../src/parties/people.service.js';
+import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { startService, type RunningService } from '../../src/service.js';
 import { emptyDatabase } from '../support/database.js';
 import { projectPath } from '../support/project.js';
@@ -150,7 +153,7 @@ const PASSWORD = 'correct horse battery';
     await page.getByTestId('claim-code').fill(code.toLowerCase());
     await page.getByTestId('claim').click();
     await page.getByTestId('claim-secret').waitFor();
-    await page.getByText('Waiting for its first reading.').waitFor();
+    await page.getByText('Waiting for the first reading of m1.').waitFor();
     expect(await faultsOf(page, '.panel-claim')).toEqual([]);
     await keepPicture(page, 'claim');
     const [username, password] = await page
@@ -163,9 +166,67 @@ const PASSWORD = 'correct horse battery';
     });
     const reading = JSON.stringify({ readAt: new Date().toISOString(), importWh: 1_234 });
     await meter.publishAsync('microgrids/street/meters/m1/readings', reading, { qos: 1 });
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
     await meter.endAsync();
-    await page.getByText('Its first reading has come').waitFor({ timeout: 60_000 });
+    await page.getByText('The first reading of m1 has come').waitFor({ timeout: 10_000 });
+    // The feed told the page; it never asked on its own.
+    expect(asked.filter((path) => path === '/v1/households/h1/meters').length).toBeLessThan(3);
+    await page.close();
   }, 120_000);
+
+  test('a meter that is claimed once more is waited for anew, whatever was read before', async () => {
+    const claims = service.app.get(ClaimService);
+    const sql = service.app.get(DatabaseService);
+    const made = await sql.transaction((tx) => claims.makeCode(tx, 'street', 'm1', 'otto'));
+    const claimant = { meterId: 'm1', householdId: 'h1', by: 'anna', address: 'test' };
+    const { username, secret } = await claims.claim(claimant, { code: made.code });
+    const page = await open('anna', { width: 1280, height: 900 });
+    await page.getByText('Waiting for the first reading of m1.').waitFor();
+    const meter = await mqtt.connectAsync(`mqtt://127.0.0.1:${service.mqttPort}`, {
+      username,
+      password: secret,
+    });
+    const reading = JSON.stringify({ readAt: new Date().toISOString(), importWh: 1_235 });
+    await meter.publishAsync('microgrids/street/meters/m1/readings', reading, { qos: 1 });
+    await meter.endAsync();
+    await page.getByText('The first reading of m1 has come').waitFor({ timeout: 10_000 });
+    await page.close();
+  }, 60_000);
+
+  test('money that moves faster than it is read is shown while it moves', async () => {
+    const page = await open('anna', { width: 1280, height: 900 });
+    const shown = page.getByTestId('available').locator('data');
+    await shown.waitFor();
+    let [running, mostAtOnce, answered] = [0, 0, 0];
+    await page.route('**/v1/households/h1/balances', async (route) => {
+      running += 1;
+      mostAtOnce = Math.max(mostAtOnce, running);
+      await sleep(700);
+      running -= 1;
+      answered += 1;
+      await route.continue().catch(() => undefined);
+    });
+    const settlement = service.app.get(SettlementService);
+    const sql = service.app.get(DatabaseService);
+    const parties = service.app.get(PartiesService);
+    const microgrid = (await parties.microgrid(sql, 'street'))!;
+    const household = (await parties.householdOf(sql, 'h1'))!;
+    const seen = new Set<string | null>();
+    for (let paid = 1; paid <= 10; paid += 1) {
+      const request = { direction: 'deposit' as const, amountMicro: 1_000_000 };
+      await settlement.deposit(microgrid, household, { ...request, reference: `storm ${paid}` });
+      await sleep(250);
+      seen.add(await shown.getAttribute('value'));
+    }
+    expect(seen.size).toBeGreaterThan(2);
+    await page.waitForFunction(
+      `document.querySelector('[data-testid=available] data').value === '10000000'`,
+    );
+    expect(mostAtOnce).toBe(1);
+    expect(answered).toBeLessThan(8);
+    await page.close();
+  }, 60_000);
 
   async function open(user: string, viewport: { width: number; height: number }): Promise<Page> {
     const page = await browser.newPage({ bypassCSP: true, viewport });

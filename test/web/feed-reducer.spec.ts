@@ -98,7 +98,7 @@ describe('what the page knows from the feed', () => {
     const state = take(start, [trade(101, 98)], [limits(102, 40)], [slotClosed(103, 101)]);
     expect(state.sequence).toBe(103);
     expect(sequences(state)).toEqual([101]);
-    expect(state.versions).toEqual({ slots: 2, household: 1, terms: 2, fairness: 1 });
+    expect(state.versions).toEqual({ slots: 2, household: 1, terms: 2, fairness: 1, meters: 1 });
   });
 
   test('takes several records in one frame', () => {
@@ -141,6 +141,23 @@ describe('transient events', () => {
     expect(state.power['h07-grid']).toMatchObject({ role: 'grid', watts: -1_200 });
     expect(state.marketMillis).toBe(Date.parse('2026-06-01T10:36:00Z'));
     expect(state).toMatchObject({ sequence: 100, rooms: {} });
+  });
+
+  test('tell that a claimed meter was heard, maybe long ago', () => {
+    const first: FeedEvent = {
+      ...base,
+      type: 'first-reading',
+      view: 'household',
+      room: 'street/h07',
+      sequence: 7,
+      previous: 7,
+      household: 'h07',
+      meter: 'h07-grid',
+      claimedAt: AT,
+    };
+    const state = take(start, [first]);
+    expect(state.versions.meters).toBe(start.versions.meters + 1);
+    expect(state).toMatchObject({ sequence: 100, rooms: {}, marketMillis: null, power: {} });
   });
 
   test('an older reading changes nothing', () => {

@@ -92,6 +92,8 @@ export interface HouseholdMeter {
   profile: string;
   claimable: boolean;
   claimedAt: Instant | null;
+  /** Of the readings since it was claimed. */
+  firstReadAt: Instant | null;
   lastReadAt: Instant | null;
 }
 

@@ -32,6 +32,8 @@ export interface Versions {
   terms: number;
   /** How fair the latest slot was. */
   fairness: number;
+  /** Which of the household's meters have been heard. */
+  meters: number;
 }
 
 /** `gap`: events before this frame are missing; it was not taken in. */
@@ -46,7 +48,7 @@ export const NOTHING_YET: FeedState = {
   tape: [],
   power: {},
   marketMillis: null,
-  versions: { slots: 0, household: 0, terms: 0, fairness: 0 },
+  versions: { slots: 0, household: 0, terms: 0, fairness: 0, meters: 0 },
 };
 
 /** After a subscription that was accepted: on the first one, knowledge begins at its sequence. */
@@ -99,7 +101,7 @@ export function withTrades(
 }
 
 function startingAt(state: FeedState, sequence: number): FeedState {
-  const { slots, household, terms, fairness } = state.versions;
+  const { slots, household, terms, fairness, meters } = state.versions;
   return {
     ...state,
     sequence,
@@ -110,18 +112,30 @@ function startingAt(state: FeedState, sequence: number): FeedState {
       household: household + 1,
       terms: terms + 1,
       fairness: fairness + 1,
+      meters: meters + 1,
     },
   };
 }
 
-function isTransient(event: FeedEvent): boolean {
-  return event.type === 'reading' || event.type === 'checkpoint' || event.type === 'fairness';
+const TRANSIENT: readonly FeedEvent['type'][] = [
+  'reading',
+  'first-reading',
+  'checkpoint',
+  'fairness',
+];
+
+function isTransient({ type }: FeedEvent): boolean {
+  return TRANSIENT.includes(type);
 }
 
 function withTransient(state: FeedState, event: FeedEvent): FeedState {
+  const { versions } = state;
   if (event.type === 'fairness') {
-    const { versions } = state;
     return { ...state, versions: { ...versions, fairness: versions.fairness + 1 } };
+  }
+  // It may be of yesterday, where the page was opened today.
+  if (event.type === 'first-reading') {
+    return { ...state, versions: { ...versions, meters: versions.meters + 1 } };
   }
   const at = Date.parse(event.at);
   const next = { ...state, marketMillis: Math.max(state.marketMillis ?? at, at) };

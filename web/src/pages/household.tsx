@@ -130,7 +130,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
   const own = useResource(
     `meters ${household.household}`,
     async (signal) => (await api.get<Page<HouseholdMeter>>(`${path}/meters`, signal)).items,
-    state.versions.slots,
+    `${state.versions.slots} ${state.versions.meters}`,
   );
   const claim = (meter: string, code: string): Promise<ClaimedMeter> =>
     api.post<ClaimedMeter>(`${path}/meters/${meter}/claim`, { code });

@@ -1,5 +1,5 @@
 /** Taking a meter into use: its one-time code, its secret, shown once, and its first reading. */
-import { useEffect, useId, useState, type FormEvent, type ReactNode } from 'react';
+import { useId, useRef, useState, type FormEvent, type ReactNode } from 'react';
 import type { ClaimedMeter, HouseholdMeter, Microgrid } from '../answers.js';
 import { formatMoment } from '../format.js';
 import type { Resource } from '../resource.js';
@@ -12,24 +12,16 @@ interface ClaimPanelProps {
   claim: (meter: string, code: string) => Promise<ClaimedMeter>;
 }
 
-/** How often a meter that was just claimed is looked for. */
-const LOOK_MILLIS = 5_000;
-
-/** Shown while a code waits to be used, and until the meter that was claimed here is heard. */
+/** Shown while a code waits to be used, and until the meter that was claimed is heard, as the feed tells. */
 export function ClaimPanel({ meters, microgrid, claim }: ClaimPanelProps): ReactNode {
   const [claimed, setClaimed] = useState<ClaimedMeter | null>(null);
-  const since = claimed && meters.data?.find(({ meter }) => meter === claimed.meter);
-  const isHeard = isReadSince(since ?? undefined);
   const { reload } = meters;
-  useEffect(() => {
-    if (claimed === null || isHeard) return undefined;
-    const timer = window.setInterval(reload, LOOK_MILLIS);
-    return () => window.clearInterval(timer);
-  }, [claimed, isHeard, reload]);
-
+  // Also one that was claimed before the page was opened, until it is closed.
+  const unheard = useRef<string | undefined>(undefined);
+  unheard.current ??= meters.data?.find(isUnheard)?.meter;
+  const watched = meters.data?.find(({ meter }) => meter === (claimed?.meter ?? unheard.current));
   const waiting = meters.data?.filter(({ claimable }) => claimable) ?? [];
-  if (claimed === null && meters.data && waiting.length === 0) return null;
-  if (claimed === null && !meters.data) return null;
+  if (claimed === null && waiting.length === 0 && watched === undefined) return null;
   return (
     <Panel title="A new meter" name="claim">
       <Loaded of={meters} lines={3}>
@@ -47,11 +39,7 @@ export function ClaimPanel({ meters, microgrid, claim }: ClaimPanelProps): React
             ))}
             {claimed && <Credential claimed={claimed} />}
             <p className="limit-words" role="status" data-testid="claim-state">
-              {claimed === null
-                ? ''
-                : isHeard
-                  ? `Its first reading has come: ${formatMoment(since!.lastReadAt!, microgrid.timeZone)}.`
-                  : 'Waiting for its first reading.'}
+              {stateOf(watched, microgrid)}
             </p>
           </div>
         )}
@@ -60,8 +48,15 @@ export function ClaimPanel({ meters, microgrid, claim }: ClaimPanelProps): React
   );
 }
 
-function isReadSince(meter: HouseholdMeter | undefined): boolean {
-  return meter !== undefined && meter.lastReadAt !== null;
+function isUnheard({ claimedAt, firstReadAt }: HouseholdMeter): boolean {
+  return claimedAt !== null && firstReadAt === null;
+}
+
+function stateOf(watched: HouseholdMeter | undefined, { timeZone }: Microgrid): string {
+  if (watched === undefined) return '';
+  const { meter, firstReadAt } = watched;
+  if (firstReadAt === null) return `Waiting for the first reading of ${meter}.`;
+  return `The first reading of ${meter} has come: ${formatMoment(firstReadAt, timeZone)}.`;
 }
 
 interface ClaimFormProps {
