@@ -29,6 +29,11 @@ it('docs/settings.md tells of every other variable that the code reads', () => {
   expect([...new Set(read)].filter((name) => !listed.has(name))).toEqual([]);
 });
 
+it('docs/settings.md lists each setting once', () => {
+  const names = [...rowsOf('## The service'), ...rowsOf('## Around it')].map(([name]) => name);
+  expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+});
+
 /** `httpPort` is read from `HTTP_PORT`. */
 function variableOf(setting: string): string {
   return setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
