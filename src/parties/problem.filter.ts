@@ -3,6 +3,7 @@ import { Catch, HttpException, Logger } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
 import type { Response } from 'express';
 import type { Socket } from 'socket.io';
+import { isPassing } from '../database/passing-fault.js';
 import { Problem } from '../units/problem.js';
 import { RetryLater } from './retry-later.js';
 
@@ -15,6 +16,12 @@ export interface ProblemDetails {
   code: string;
 }
 
+/** Nothing is wrong with what was asked, nor with the program. */
+const PASSING = {
+  code: 'unavailable',
+  detail: 'The database is away or busy at the moment. Try again in a few seconds.',
+};
+
 /** Answers every exception as problem details; what was not foreseen is logged and stays inside. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -22,7 +29,9 @@ export class ProblemFilter implements ExceptionFilter {
 
   catch(exception: unknown, host: ArgumentsHost): void {
     const details = problemDetails(exception);
-    if (details.status >= 500) {
+    if (details.code === PASSING.code) {
+      this.log.warn(exception instanceof Error ? exception.message : exception);
+    } else if (details.status >= 500 && !(exception instanceof Problem)) {
       this.log.error(exception instanceof Error ? (exception.stack ?? exception) : exception);
     }
     if (host.getType() === 'ws') {
@@ -37,6 +46,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (exception instanceof RetryLater) {
       response.setHeader('Retry-After', String(exception.retryAfterSeconds));
     }
+    if (details.status === 503) response.setHeader('Retry-After', '5');
     if (details.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
     response.status(details.status).type('application/problem+json').send(JSON.stringify(details));
   }
@@ -47,6 +57,7 @@ export function problemDetails(exception: unknown): ProblemDetails {
   if (exception instanceof Problem) {
     return details(exception.status, exception.code, exception.message);
   }
+  if (isPassing(exception)) return details(503, PASSING.code, PASSING.detail);
   const status = clientStatusOf(exception);
   if (status === undefined) {
     return details(

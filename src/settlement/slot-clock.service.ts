@@ -13,7 +13,7 @@ import { takesOrders, type Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { MarketWatchService } from './market-watch.service.js';
-import { isPassing } from './passing-fault.js';
+import { isPassing } from '../database/passing-fault.js';
 import * as store from './settlement.store.js';
 import { SlotClosingService } from './slot-closing.service.js';
 import { SlotCorrectionService } from './slot-correction.service.js';

@@ -9,7 +9,7 @@ import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
 import { closeSlot, isMadeAtClose, type SlotTerms } from './close-slot.js';
 import { correctSlot, type SettledBefore } from './correct-slot.js';
-import { isPassing } from './passing-fault.js';
+import { isPassing } from '../database/passing-fault.js';
 import * as store from './settlement.store.js';
 import {
   settledHousehold,

@@ -1,6 +1,7 @@
 /**
- * Whether a fault lies in the moment and not in the slot: the database is away, restarting, out of
- * room, or two transactions met. Such a slot is tried again; any other fault would come again.
+ * Whether a fault lies in the moment and not in what was asked: the database is away, restarting, out of
+ * room, or two transactions met. The same is tried again, by us or by who asked; any other fault would
+ * come again.
  */
 export function isPassing(error: unknown): boolean {
   const codes = [error, (error as { driverError?: unknown } | null)?.driverError].map(

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { isPassing } from '../../src/settlement/passing-fault.js';
+import { isPassing } from '../../src/database/passing-fault.js';
 
 /** Whether a slot is tried again (true) or set aside (false). */
 const FAULTS: [boolean, string, unknown][] = [
