@@ -10,6 +10,7 @@ import {
   formatPower,
   formatShare,
   formatSpan,
+  formatSlot,
   formatTime,
   moneyParts,
   monthOf,
@@ -94,6 +95,17 @@ describe('time is the microgrid’s', () => {
     expect(formatTime('2026-06-01T22:00:00Z', 'Europe/Berlin')).toBe('00:00');
     expect(formatDay('2026-06-01T22:30:00Z', 'Europe/Berlin')).toBe('Tue 2 Jun');
     expect(formatMoment('2026-06-01T10:15:00Z', 'UTC')).toBe('1 Jun, 10:15');
+  });
+
+  test.each([
+    ['2026-06-02T22:05:00Z', '2026-06-02T22:00:00Z', '00:00'],
+    ['2026-06-02T22:05:00Z', '2026-06-02T21:45:00Z', 'Tue 23:45'],
+    ['2026-06-02T22:05:00Z', '2026-05-28T10:00:00Z', 'Thu 12:00'],
+    ['2026-06-02T22:05:00Z', '2026-05-27T10:00:00Z', '27 May, 12:00'],
+    ['2026-10-26T08:00:00Z', '2026-10-24T22:15:00Z', 'Sun 00:15'],
+    ['2026-06-02T12:00:00Z', '2026-06-03T12:00:00Z', '3 Jun, 14:00'],
+  ])('at %p the slot of %p is called %p', (now, slot, text) => {
+    expect(formatSlot(slot, { now, timeZone: 'Europe/Berlin' })).toBe(text);
   });
 
   test.each([

@@ -103,6 +103,20 @@ export function formatTime(at: Instant | number, timeZone: string): string {
   return zoned(timeZone, 'time').format(epochMillis(at));
 }
 
+/**
+ * When a slot began, as lists of the last slots say it: the time alone for one of today, with its weekday
+ * for one of the days before, with its date where the weekday would be taken for a later one.
+ */
+export function formatSlot(
+  slot: Instant,
+  { now, timeZone }: { now: Instant; timeZone: string },
+): string {
+  const days = Math.round((dayOf(now, timeZone) - dayOf(slot, timeZone)) / DAY_MILLIS);
+  if (days === 0) return formatTime(slot, timeZone);
+  if (days < 0 || days > 6) return formatMoment(slot, timeZone);
+  return `${zoned(timeZone, 'weekday').format(epochMillis(slot))} ${formatTime(slot, timeZone)}`;
+}
+
 /** `Mon 1 Jun` in the microgrid's time zone. */
 export function formatDay(at: Instant | number, timeZone: string): string {
   return zoned(timeZone, 'day').format(epochMillis(at)).replace(',', '');
@@ -174,7 +188,7 @@ function after(month: string): string {
 }
 
 function localDay(at: number, timeZone: string): number {
-  return Math.floor(localMillis(at, timeZone) / 86_400_000) * 86_400_000;
+  return Math.floor(localMillis(at, timeZone) / DAY_MILLIS) * DAY_MILLIS;
 }
 
 /** What a clock on the wall shows at `at`, read as if it were UTC. */
@@ -194,12 +208,19 @@ function localMillis(at: number, timeZone: string): number {
   );
 }
 
+const DAY_MILLIS = 86_400_000;
+
+function dayOf(at: Instant, timeZone: string): number {
+  return localDay(epochMillis(at), timeZone);
+}
+
 function epochMillis(at: Instant | number): number {
   return typeof at === 'number' ? at : parseInstant(at);
 }
 
 const styles = {
   time: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  weekday: { weekday: 'short' },
   day: { weekday: 'short', day: 'numeric', month: 'short' },
   date: { day: 'numeric', month: 'short', year: 'numeric' },
   moment: { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },

@@ -14,7 +14,7 @@ export interface Wanted {
 /** How a read ended. `wanted` is what was wanted when it began: the answer is at least that new. */
 export type Told<T> = { wanted: Wanted } & ({ data: T } | { problem: ApiProblem });
 
-/** A service that was away is asked again after this long. */
+/** A service that was away, or its database, is asked again after this long. */
 const RETRY_MILLIS = 5_000;
 /** A read that is not answered by then never will be. */
 const PATIENCE_MILLIS = 30_000;
@@ -52,7 +52,7 @@ export class Reader<T> {
     if (this.wanted?.tries === wanted.tries) this.tell(told);
     this.reading = null;
     if (this.wanted && this.wanted !== wanted) return this.read(this.wanted);
-    if ('problem' in told && told.problem.status === 0) {
+    if ('problem' in told && isAway(told.problem)) {
       this.retry = setTimeout(() => void this.read(wanted), RETRY_MILLIS);
     }
   }
@@ -69,6 +69,10 @@ export class Reader<T> {
       clearTimeout(tired);
     }
   }
+}
+
+function isAway({ status }: ApiProblem): boolean {
+  return status === 0 || status === 503;
 }
 
 function unanswered(): ApiProblem {

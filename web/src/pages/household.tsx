@@ -21,6 +21,7 @@ import {
   dayStart,
   formatDate,
   formatPrice,
+  formatSlot,
   formatTime,
   monthsBetween,
   monthStart,
@@ -188,7 +189,7 @@ function Panels({ api, household, microgrid, live }: PanelsProps): ReactNode {
                 <dd data-testid="price-now">
                   {price === null ? '–' : formatPrice(price, currency)}
                   <span>
-                    per kWh{last ? `, slot ${formatTime(last.slot, timeZone)}` : ', no trade yet'}
+                    per kWh{last ? `, slot ${formatSlot(last.slot, microgrid)}` : ', no trade yet'}
                   </span>
                 </dd>
               </div>

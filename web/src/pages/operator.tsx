@@ -1,7 +1,7 @@
 /** The operator's page: what the microgrid closed, what its meters owe, and what was refused. */
 import type { ReactNode } from 'react';
 import type { Alarm, ClosedSlot, Microgrid, Page, Rejection, WatchedMeter } from '../answers.js';
-import { formatMoment, formatSpan, formatTime } from '../format.js';
+import { formatMoment, formatSlot, formatSpan } from '../format.js';
 import type { Live } from '../live.js';
 import { AlarmList } from '../panels/alarm-list.js';
 import { useMarketFairness } from '../fairness.js';
@@ -82,7 +82,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
 }
 
 function Overview({ microgrid, slots }: { microgrid: Microgrid; slots: ClosedSlot[] }): ReactNode {
-  const { closedThrough, timeZone, now, slotMinutes } = microgrid;
+  const { closedThrough, now, slotMinutes } = microgrid;
   const behind = closedThrough === null ? null : Date.parse(now) - Date.parse(closedThrough);
   const quarantined = slots.filter((slot) => slot.status === 'quarantined').length;
   return (
@@ -92,7 +92,7 @@ function Overview({ microgrid, slots }: { microgrid: Microgrid; slots: ClosedSlo
         <Fact name="Households" value={String(microgrid.households)} />
         <Fact
           name="Closed through"
-          value={closedThrough === null ? '–' : formatTime(closedThrough, timeZone)}
+          value={closedThrough === null ? '–' : formatSlot(closedThrough, microgrid)}
           more={behind === null ? 'no slot yet' : `${formatSpan(behind)} behind the clock`}
         />
         <Fact name="Mechanism" value={microgrid.mechanism} more={`${microgrid.pricing} price`} />

@@ -1,6 +1,6 @@
 /** A slot's price in the interval where it is competitive, and its gain of what was possible, drawn. */
 import type { ReactNode } from 'react';
-import type { MarketFairness, Microgrid } from '../answers.js';
+import type { MarketFairness, Microgrid, SlotFairness } from '../answers.js';
 import { formatKwh, formatMoney, formatPrice } from '../format.js';
 
 /** The tariffs as ends, the competitive interval between them, and the price in it. */
@@ -37,7 +37,7 @@ export function PriceRuler({
       </svg>
       <p>
         <span>Feed-in {formatPrice(feedInMicroPerKwh, currency)}</span>
-        <span>{price === null ? 'no single price' : `Price ${formatPrice(price, currency)}`}</span>
+        <span>{price === null ? priceText(slot) : `Price ${priceText(slot)}`}</span>
         <span>Retail {formatPrice(retailMicroPerKwh, currency)}</span>
       </p>
     </div>
@@ -62,6 +62,13 @@ export function ShareBar({ slot }: { slot: MarketFairness }): ReactNode {
       </p>
     </div>
   );
+}
+
+/** The one price of a slot, or why there is none: a regulator is not told what was traded. */
+export function priceText(slot: SlotFairness & Partial<MarketFairness>): string {
+  const { priceMicroPerKwh, shareThousandths, tradedWh, currency } = slot;
+  if (priceMicroPerKwh !== null) return formatPrice(priceMicroPerKwh, currency);
+  return tradedWh === 0 || shareThousandths === null ? 'no trade' : 'no single price';
 }
 
 /** `100 %`, or a dash where nothing was possible. */

@@ -1,7 +1,7 @@
 /** Why the household's orders were served as they were, and whether its street's market did all it could. */
 import { useState, type ReactNode } from 'react';
 import type { HouseholdFairness, Microgrid, OrderFairness } from '../answers.js';
-import { formatEnergy, formatKwh, formatTime } from '../format.js';
+import { formatEnergy, formatKwh, formatSlot, formatTime } from '../format.js';
 import type { Resource } from '../resource.js';
 import { PriceRuler, ShareBar, shareText } from './fairness-figures.js';
 import { Loaded, Panel } from './panel.js';
@@ -61,7 +61,7 @@ function OneSlot({
   return (
     <div className="fairness-slot" data-testid="fairness-slot">
       <h3>
-        {formatTime(shown.slot, timeZone)} – {formatTime(shown.slotEnd, timeZone)}
+        {formatSlot(shown.slot, microgrid)} – {formatTime(shown.slotEnd, timeZone)}
         {shown.revision > 0 && <span className="tag">corrected</span>}
       </h3>
       {shown.orders.length === 0 ? (
@@ -155,7 +155,7 @@ function History({ slots, shown, microgrid, choose }: HistoryProps): ReactNode {
                   aria-pressed={slot.slot === shown.slot}
                   onClick={() => choose(slot.slot)}
                 >
-                  {formatTime(slot.slot, microgrid.timeZone)}
+                  {formatSlot(slot.slot, microgrid)}
                 </button>
               </th>
               <td className="number wide">{sumOf(slot.orders, ({ wantedWh }) => wantedWh)}</td>

@@ -1,9 +1,9 @@
 /** For operators and regulators: slot by slot, the price, its rule, and the share of the possible gain. */
 import type { ReactNode } from 'react';
 import type { MarketFairness, Microgrid, SlotFairness } from '../answers.js';
-import { formatKwh, formatPrice, formatTime } from '../format.js';
+import { formatKwh, formatPrice, formatSlot } from '../format.js';
 import type { Resource } from '../resource.js';
-import { shareText } from './fairness-figures.js';
+import { priceText, shareText } from './fairness-figures.js';
 import { Loaded, Panel } from './panel.js';
 
 interface MarketFairnessPanelProps {
@@ -34,7 +34,6 @@ function Table({
   slots: (SlotFairness & Partial<MarketFairness>)[];
   microgrid: Microgrid;
 }): ReactNode {
-  const { timeZone } = microgrid;
   const latest = slots[0]!;
   const hasEnergy = latest.tradedWh !== undefined;
   return (
@@ -72,14 +71,10 @@ function Table({
             {slots.map((slot) => (
               <tr key={slot.slot}>
                 <th scope="row">
-                  {formatTime(slot.slot, timeZone)}
+                  {formatSlot(slot.slot, microgrid)}
                   {slot.revision > 0 && <span className="quality">corrected</span>}
                 </th>
-                <td className="number">
-                  {slot.priceMicroPerKwh === null
-                    ? 'none for all'
-                    : formatPrice(slot.priceMicroPerKwh, slot.currency)}
-                </td>
+                <td className="number">{priceText(slot)}</td>
                 {hasEnergy && (
                   <>
                     <td className="number wide soft">{interval(slot)}</td>

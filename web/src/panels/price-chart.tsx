@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import uPlot from 'uplot';
 import type { ClosedSlot, Microgrid } from '../answers.js';
-import { formatEnergy, formatKwh, formatPrice, formatTime } from '../format.js';
+import { formatEnergy, formatKwh, formatPrice, formatSlot, formatTime } from '../format.js';
 import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
 
@@ -36,7 +36,7 @@ export function PriceChart({ slots, microgrid }: PriceChartProps): ReactNode {
 }
 
 function Figure({ slots, microgrid }: { slots: ClosedSlot[]; microgrid: Microgrid }): ReactNode {
-  const { timeZone, currency } = microgrid;
+  const { currency } = microgrid;
   return (
     <figure className="chart" aria-label={summary(slots, microgrid)} data-testid="price-chart">
       <Plot slots={slots} microgrid={microgrid} />
@@ -64,7 +64,7 @@ function Figure({ slots, microgrid }: { slots: ClosedSlot[]; microgrid: Microgri
               <tbody>
                 {[...slots].reverse().map((slot) => (
                   <tr key={slot.slot}>
-                    <th scope="row">{formatTime(slot.slot, timeZone)}</th>
+                    <th scope="row">{formatSlot(slot.slot, microgrid)}</th>
                     <td className="number">
                       {slot.clearingPriceMicroPerKwh === null
                         ? 'no trade'

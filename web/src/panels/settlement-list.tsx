@@ -2,7 +2,7 @@
 import { useState, type ReactNode } from 'react';
 import type { Microgrid, Settlement } from '../answers.js';
 import type { Api } from '../api.js';
-import { formatDay, formatKwh, formatTime } from '../format.js';
+import { formatDay, formatKwh, formatSlot } from '../format.js';
 import { QUALITY_WORDS } from '../quality.js';
 import type { Resource } from '../resource.js';
 import { Money } from './figures.js';
@@ -146,7 +146,7 @@ function Row({ settlement, microgrid, save }: RowProps): ReactNode {
     <tr data-testid="settlement">
       <th scope="row">
         <time dateTime={settlement.slot} title={formatDay(settlement.slot, microgrid.timeZone)}>
-          {formatTime(settlement.slot, microgrid.timeZone)}
+          {formatSlot(settlement.slot, microgrid)}
         </time>
         {quality !== 'measured' && (
           <span className="quality" title={QUALITY_WORDS[quality]}>
@@ -173,7 +173,7 @@ function Row({ settlement, microgrid, save }: RowProps): ReactNode {
           <span className="linked-mark" aria-hidden="true">
             ↓
           </span>
-          <span className="unseen"> of {formatTime(settlement.slot, microgrid.timeZone)}</span>
+          <span className="unseen"> of {formatSlot(settlement.slot, microgrid)}</span>
         </button>
       </td>
     </tr>

@@ -1,7 +1,7 @@
 /** The last day's slots, newest first: what was traded, at what price, and how each one closed. */
 import type { ReactNode } from 'react';
 import type { ClosedSlot, Microgrid } from '../answers.js';
-import { formatKwh, formatPrice, formatTime } from '../format.js';
+import { formatKwh, formatPrice, formatSlot } from '../format.js';
 import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
 
@@ -11,7 +11,7 @@ interface SlotListProps {
 }
 
 export function SlotList({ slots, microgrid }: SlotListProps): ReactNode {
-  const { timeZone, currency } = microgrid;
+  const { currency } = microgrid;
   return (
     <Panel title="Slots" name="slots" remark="last 24 hours">
       <Loaded
@@ -38,7 +38,7 @@ export function SlotList({ slots, microgrid }: SlotListProps): ReactNode {
               <tbody>
                 {[...all].reverse().map((slot) => (
                   <tr key={slot.slot}>
-                    <th scope="row">{formatTime(slot.slot, timeZone)}</th>
+                    <th scope="row">{formatSlot(slot.slot, microgrid)}</th>
                     <td>
                       <span className={slot.status === 'quarantined' ? 'tag alert' : 'tag'}>
                         {slot.status}

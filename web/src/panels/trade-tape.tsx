@@ -1,7 +1,7 @@
 /** Every trade of the street as it is settled, newest slot first, without names. */
 import { useMemo, useRef, type ReactNode } from 'react';
 import type { Microgrid, TapeTrade } from '../answers.js';
-import { formatEnergy, formatPrice, formatTime } from '../format.js';
+import { formatEnergy, formatPrice, formatSlot } from '../format.js';
 import type { Resource } from '../resource.js';
 import { Loaded, Panel } from './panel.js';
 
@@ -45,7 +45,7 @@ function Tape({ trades, microgrid }: { trades: TapeTrade[]; microgrid: Microgrid
     <>
       <p className="unseen" aria-live="polite" data-testid="tape-news">
         {newest && newest.slot !== opened.current
-          ? `Slot ${formatTime(newest.slot, microgrid.timeZone)}: ${plural(newest.trades.length)}, ${formatEnergy(newest.energyWh)}.`
+          ? `Slot ${formatSlot(newest.slot, microgrid)}: ${plural(newest.trades.length)}, ${formatEnergy(newest.energyWh)}.`
           : ''}
       </p>
       <div className="scroll tape-scroll" tabIndex={0} role="group" aria-label="Trades">
@@ -61,7 +61,7 @@ function Tape({ trades, microgrid }: { trades: TapeTrade[]; microgrid: Microgrid
             <tbody key={slot} className={index === 0 && slot !== opened.current ? 'fresh' : ''}>
               <tr className="tape-slot">
                 <th scope="rowgroup">
-                  {formatTime(slot, microgrid.timeZone)} <span>{plural(all.length)}</span>
+                  {formatSlot(slot, microgrid)} <span>{plural(all.length)}</span>
                 </th>
                 <td className="number">{formatEnergy(energyWh)}</td>
                 <td />
