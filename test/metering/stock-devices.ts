@@ -1,4 +1,6 @@
 import sparkplug from 'sparkplug-payload';
+import { formatInstant, parseInstant } from '../../src/units/slot.js';
+import { Signer } from '../support/signing.js';
 
 /** What devices say that come out of the box, at both ends of one slot. */
 
@@ -7,15 +9,23 @@ export const END = '2026-06-01T08:15:00Z';
 
 /** A device at both ends of the slot: what it says with these registers, in Wh. */
 export interface Device {
-  profile: 'tasmota' | 'shelly' | 'p1' | 'dsmr-reader' | 'zigbee2mqtt' | 'sparkplug';
+  profile: 'native' | 'tasmota' | 'shelly' | 'p1' | 'dsmr-reader' | 'zigbee2mqtt' | 'sparkplug';
   /** Below which it publishes; the meter's own where it can be told any. */
   topic: (meter: string, microgrid: string) => string;
   mapping?: { sources: { path: string; register: 'import' | 'export'; unit: 'Wh' }[] };
   start: [importWh: number, exportWh: number];
   end: [importWh: number, exportWh: number];
+  /** Rows kept of it behind both ends, where that is not one a register and end. */
+  kept?: { start: number; end: number };
+  /** Why what is not true of it is refused. */
+  refused?: readonly string[];
+  /** With which it signs. */
+  signer?: Signer;
   says: (at: string, importWh: number, exportWh: number, first: boolean) => Said[];
 }
 type Said = [below: string, payload: string | Buffer];
+
+const SIGNER = new Signer(7);
 
 export const DEVICES: Record<string, Device> = {
   // FullTopic microgrids/{microgrid}/meters/{meter}/%prefix%/, TelePeriod 300.
@@ -95,6 +105,44 @@ export const DEVICES: Record<string, Device> = {
       ],
     ],
   },
+  // A reading a minute, each followed by a zero; and whatever else a bad line makes of it.
+  glitchy: {
+    profile: 'native',
+    topic: nativeTopic,
+    start: [734_000, 91_000],
+    end: [734_600, 91_150],
+    kept: { start: 2, end: 2 + 2 * (15 + 15 + 2) },
+    refused: [
+      'beyond_connection',
+      'falling_register',
+      'malformed',
+      'not_active',
+      'register_missing',
+    ],
+    says: (at, importWh, exportWh, first) =>
+      first ? [reading(at, importWh, exportWh)] : glitches(at, importWh, exportWh),
+  },
+  // Believed only with its signature and a growing counter.
+  signed: {
+    profile: 'native',
+    topic: nativeTopic,
+    start: [8_000, 500],
+    end: [8_250, 500],
+    refused: ['bad_signature', 'replayed', 'unsigned'],
+    signer: SIGNER,
+    says: (at, importWh, exportWh, first) => {
+      const truth = { readAt: at, importWh, exportWh };
+      if (first) return [['/readings', SIGNER.reading(truth, 1)]];
+      const huge = { ...truth, importWh: importWh + 100_000 };
+      return [
+        reading(at, importWh + 100_000, exportWh),
+        ['/readings', new Signer(8).reading(huge, 2)],
+        ['/readings', tampered(SIGNER.reading(truth, 2), JSON.stringify(huge))],
+        ['/readings', SIGNER.reading(huge, 1)],
+        ['/readings', SIGNER.reading(truth, 2)],
+      ];
+    },
+  },
   // Behind a gateway: zigbee2mqtt is one client for all its devices.
   plug: {
     profile: 'zigbee2mqtt',
@@ -104,6 +152,40 @@ export const DEVICES: Record<string, Device> = {
     says: (_, importWh) => [['', `{"energy":${kWh(importWh, 2)},"power":102,"linkquality":255}`]],
   },
 };
+
+function nativeTopic(meter: string, microgrid: string): string {
+  return `microgrids/${microgrid}/meters/${meter}`;
+}
+
+function reading(readAt: string, importWh: number | null, exportWh: number | null): Said {
+  return ['/readings', JSON.stringify({ readAt, importWh, exportWh })];
+}
+
+/** The slot up to `at` minute by minute: 40 Wh taken and 10 given in each. */
+function glitches(at: string, importWh: number, exportWh: number): Said[] {
+  return Array.from({ length: 15 }, (_, index): Said[] => {
+    const minute = index + 1;
+    const after = (seconds: number): string =>
+      formatInstant(parseInstant(at) - (15 - minute) * 60_000 + seconds * 1_000);
+    const takenWh = importWh - (15 - minute) * 40;
+    const givenWh = exportWh - (15 - minute) * 10;
+    return [
+      reading(after(0), takenWh, givenWh),
+      reading(after(1), 0, 0),
+      ...(minute === 4 ? [reading(after(2), takenWh - 5_000, givenWh - 5_000)] : []),
+      ...(minute === 6 ? [reading(after(2), takenWh + 7_000_000, givenWh + 7_000_000)] : []),
+      ...(minute === 8 ? [reading(after(2), null, null)] : []),
+      ...(minute === 9 ? ([['/readings', '']] satisfies Said[]) : []),
+      ...(minute === 10 ? [reading('2026-01-01T00:00:00Z', 1, 1)] : []),
+    ];
+  }).flat();
+}
+
+/** Another content under the signature of this one. */
+function tampered(envelope: string, content: string): string {
+  const payload = Buffer.from(content).toString('base64url');
+  return JSON.stringify({ ...(JSON.parse(envelope) as object), payload });
+}
 
 function kWh(wattHours: number, digits = 3): string {
   return (wattHours / 1_000).toFixed(digits);

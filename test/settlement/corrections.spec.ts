@@ -1,9 +1,8 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { StatementService } from '../../src/settlement/statement.service.js';
-import { monthOf } from '../../src/settlement/statement.js';
-import { at, openStreet, type Registers, type Street, type StreetSetup } from './street.js';
+import { live, notStored, statementOf, summed, TIMES, type Day, type Late } from './late-day.js';
+import { at, openStreet, type Street, type StreetSetup } from './street.js';
 
 /**
  * What comes late is put right: whatever was estimated or wrong meanwhile, a street ends with the
@@ -22,32 +21,6 @@ beforeAll(() => Logger.overrideLogger(false));
 afterEach(async () => {
   for (const street of opened.splice(0)) await street.close();
 });
-
-/** What each household's registers show at each border, from 10:00 on. */
-type Day = Record<string, Registers>[];
-
-const TIMES = ['10:00', '10:15', '10:30', '10:45', '11:00', '11:15', '11:30'];
-
-const GRACE_OVER = ['10:06', '10:21', '10:36', '10:51', '11:06', '11:21', '11:36'];
-
-/** `A@10:30 -> 11:00`: what is read of A at 10:30 comes in only at 11:00. */
-type Late = Record<string, string>;
-
-async function live(street: Street, day: Day, late: Late = {}): Promise<void> {
-  for (const [index, time] of TIMES.slice(0, day.length).entries()) {
-    for (let past = 0; past <= index; past += 1) {
-      const due = Object.entries(day[past]!).filter(
-        ([id]) => (late[`${id}@${TIMES[past]!}`] ?? TIMES[past]!) === time,
-      );
-      if (due.length > 0) await street.read(TIMES[past]!, Object.fromEntries(due));
-    }
-    // Six minutes past the border the grace is over: what is not there is estimated.
-    await street.advance(GRACE_OVER[index]!);
-  }
-}
-
-/** All but tokens in batteries: what was lost or unproven on the way may differ. */
-const notStored = (account: string): boolean => !account.includes('storage');
 
 async function expectAsIfInTime(setup: StreetSetup, day: Day, late: Late): Promise<Street> {
   const inTime = await open(setup);
@@ -96,19 +69,9 @@ describe('a late reading', () => {
       after: { quality: 'measured', fromNeighborsWh: 600, fromGridWh: 900 },
     });
     expect(corrections[2]!.facts).toMatchObject({ late: ['B'] });
-    const lines = async (household: string) => {
-      const { database, ledger, settlement, parties, clock, microgrid, householdOf } = street;
-      const statements = new StatementService(database, ledger, settlement, parties, clock);
-      return statements.lines(
-        microgrid,
-        await householdOf(household),
-        { month: monthOf('2026-06', 'UTC'), period: { from: null, until: null } },
-        { limit: 100, after: null },
-      );
-    };
     // A sees why its slot changed, and by how much: 100 Wh at the price instead of the feed-in tariff.
-    const [, ofA] = await lines('A');
-    const [, ofB, untouched] = await lines('B');
+    const [, ofA] = await statementOf(street, 'A');
+    const [, ofB, untouched] = await statementOf(street, 'B');
     expect(ofA!.corrections).toMatchObject([
       { revision: 1, at: at('10:30'), reason: 'late-reading-of-neighbor', neighbors: ['B'] },
     ]);
@@ -279,22 +242,3 @@ test('any readings late by any time, on any day', async () => {
     { numRuns: 4, endOnFailure: true },
   );
 });
-
-/** Registers from what they rise by. */
-function summed(
-  steps: readonly Record<string, Required<Pick<Registers, 'in'>> & Registers>[],
-): Day {
-  const day: Day = [];
-  for (const step of [{}, ...steps] as Record<string, Registers>[]) {
-    const before = day.at(-1) ?? {};
-    const after: Record<string, Registers> = {};
-    for (const [id, rises] of Object.entries(steps[0]!)) {
-      const names = Object.keys(rises) as (keyof Registers)[];
-      after[id] = Object.fromEntries(
-        names.map((name) => [name, (before[id]?.[name] ?? 0) + (step[id]?.[name] ?? 0)]),
-      );
-    }
-    day.push(after);
-  }
-  return day;
-}
