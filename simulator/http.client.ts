@@ -11,7 +11,7 @@ export class ServiceSession {
 
   /** @param baseUrl asked for at every request: a restarted service may listen on another port */
   constructor(
-    private readonly baseUrl: () => string,
+    readonly baseUrl: () => string,
     private readonly logIn: { user: string; password: string },
   ) {}
 
@@ -32,15 +32,20 @@ export class ServiceSession {
   }
 
   /** @throws ServiceRefusal with the service's reason; other errors when it cannot be reached */
-  async request(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<unknown> {
+  async request(
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> {
     const { token } = await this.token();
     try {
-      return await call(this.baseUrl(), method, path, body, token);
+      return await call(this.baseUrl(), method, path, body, token, headers);
     } catch (error) {
       if (!(error instanceof ServiceRefusal) || error.status !== 401) throw error;
       // Revoked, or issued by a database that is gone: once more with a new log-in.
       this.forget();
-      return call(this.baseUrl(), method, path, body, (await this.token()).token);
+      return call(this.baseUrl(), method, path, body, (await this.token()).token, headers);
     }
   }
 
@@ -101,8 +106,9 @@ async function call(
   path: string,
   body?: unknown,
   token?: string,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<unknown> {
-  const headers: Record<string, string> = { accept: 'application/json' };
+  const headers: Record<string, string> = { accept: 'application/json', ...more };
   if (token) headers['authorization'] = `Bearer ${token}`;
   if (body !== undefined) headers['content-type'] = 'application/json';
   const response = await fetch(new URL(path, baseUrl), {

@@ -10,10 +10,10 @@ import {
   buildProgram,
   optionsOf,
   RunningService,
-  runCommand,
   startProgram,
   tempFolder,
   until,
+  verdictOn,
 } from './program.js';
 import { dayOf, stepAt, Stream, type Message, type Step } from './stream.js';
 import { DatabaseServer, OpenMosquitto } from './victims.js';
@@ -225,14 +225,7 @@ async function books(): Promise<Books> {
   };
 }
 
-async function verdict(): Promise<{ ok: boolean }> {
-  const { code, stdout, stderr } = await runCommand(['verify', '--json'], {
-    DATA_DIR: service.dataDir,
-  });
-  if (code !== 0) throw new Error(`verify ended with ${code}:\n${stdout}${stderr}`);
-  const { ok } = JSON.parse(stdout) as { ok: boolean };
-  return { ok };
-}
+const verdict = (): Promise<{ ok: boolean }> => verdictOn(service.dataDir);
 
 /** The energy of each household's grid meter over the day, as settled. */
 async function totals(): Promise<unknown[]> {

@@ -36,6 +36,14 @@ export async function runCommand(args: readonly string[], env: Environment = {})
   return ended(start(['scripts/run.mjs', ...args], env));
 }
 
+/** What `npm run verify` says of the books in a data folder. @throws Error with what it found */
+export async function verdictOn(dataDir: string): Promise<{ ok: boolean }> {
+  const { code, stdout, stderr } = await runCommand(['verify', '--json'], { DATA_DIR: dataDir });
+  if (code !== 0) throw new Error(`verify ended with ${code}:\n${stdout}${stderr}`);
+  const { ok } = JSON.parse(stdout) as { ok: boolean };
+  return { ok };
+}
+
 /** Another program to its end. */
 export function runProgram(program: string, args: readonly string[]): Promise<Ended> {
   return ended(spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -57,6 +65,12 @@ export class Program {
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.ended;
+  }
+
+  /** As an operator stops it. */
+  async stop(): Promise<Ended> {
+    this.child.kill('SIGTERM');
+    return this.ended;
   }
 }
 
@@ -113,8 +127,7 @@ export class RunningService {
 
   /** As an operator stops it. @returns what it said */
   async stop(): Promise<Ended | undefined> {
-    this.program?.child.kill('SIGTERM');
-    return this.program?.ended;
+    return this.program?.stop();
   }
 }
 

@@ -6,16 +6,16 @@ import { readBootstrapLogins } from '../../simulator/street.store.js';
 import { formatInstant, parseInstant } from '../../src/units/slot.js';
 
 /**
- * A few households whose meters tell of half a day, step by step: the clock to T, late readings,
- * readings of T, and on when all are acknowledged. Whoever kills the service meanwhile does not stop
- * it: devices connect again and send again, and the clock is set until it is answered.
+ * The meters of a street, behind one gateway, step by step: the clock to T, late readings, readings of
+ * T, and on when all are acknowledged. Whoever kills the service meanwhile does not stop it: devices
+ * connect again and send again, and the clock is set until it is answered. Where a test brings no
+ * street of its own, a few households tell of half a day.
  */
 
 export const MICROGRID = 'stream';
 const STARTS_AT = '2026-06-01T09:00:00Z';
 const STEP_MINUTES = 5;
 const SLOT_MINUTES = 15;
-const GATEWAY = 'stream-gateway';
 
 /** One message of a meter, at QoS 1. */
 export interface Message {
@@ -23,6 +23,24 @@ export interface Message {
   readAt: string;
   importWh: number;
   exportWh: number;
+}
+
+/** A microgrid as it is founded, with its members. */
+export interface StreamedStreet {
+  microgrid: string;
+  /** Besides its name, currency and tariff, which are always the same. */
+  founding: { startsAt: string } & Record<string, unknown>;
+  members: readonly { household: string; meters: readonly { meter: string; role: string }[] }[];
+}
+
+/** An order as it is sent, but for its microgrid. */
+export interface AheadOrder {
+  household: string;
+  slot: string;
+  side: 'bid' | 'ask';
+  energyWh: number;
+  priceMicroPerKwh: number;
+  delivery: 'delivered' | 'firm';
 }
 
 export interface Step {
@@ -73,6 +91,8 @@ export class Stream {
   private simulator!: ServiceSession;
   private gateway!: MqttClient;
 
+  constructor(private readonly street: StreamedStreet = INTERRUPTED) {}
+
   /** Logs in with what the service wrote for BOOTSTRAP_LOGINS, enrols everyone, and connects. */
   async enrol(where: Where, loginsFile: string): Promise<void> {
     const logins = await readBootstrapLogins(loginsFile);
@@ -80,16 +100,26 @@ export class Stream {
     const url = (): string => `http://127.0.0.1:${where.httpPort}`;
     this.operator = new ServiceSession(url, logins.operator);
     this.simulator = new ServiceSession(url, logins.simulator);
-    await this.simulator.request('POST', '/v1/operator/clock', { now: STARTS_AT });
-    await this.operator.request('POST', '/v1/operator/microgrids', FOUNDING);
+    const { microgrid, founding, members } = this.street;
+    const { startsAt } = founding;
+    const gateway = `${microgrid}-gateway`;
+    await this.simulator.request('POST', '/v1/operator/clock', { now: startsAt });
+    await this.operator.request('POST', '/v1/operator/microgrids', {
+      microgrid,
+      ...FOUNDING,
+      ...founding,
+    });
     const enrolled = (await this.operator.request(
       'POST',
-      `/v1/operator/microgrids/${MICROGRID}/members`,
-      { gateways: [{ gateway: GATEWAY }], members: MEMBERS },
+      `/v1/operator/microgrids/${microgrid}/members`,
+      {
+        gateways: [{ gateway }],
+        members: members.map((member) => ({ ...member, activeFrom: startsAt, ...BEHIND, gateway })),
+      },
     )) as { items: { username: string; secret: string }[] };
-    const { secret } = enrolled.items.find(({ username }) => username === GATEWAY)!;
+    const { secret } = enrolled.items.find(({ username }) => username === gateway)!;
     this.gateway = await mqtt.connectAsync(`mqtt://127.0.0.1:${where.mqttPort}`, {
-      username: GATEWAY,
+      username: gateway,
       password: secret,
       reconnectPeriod: 50,
       // While the database is away nobody can be authenticated.
@@ -104,17 +134,43 @@ export class Stream {
       const moved = this.moveClock(step.at);
       onProgress(index, []);
       await moved;
-      const acknowledged: Message[] = [];
-      const publish = async (message: Message): Promise<void> => {
-        await this.publish(message);
-        acknowledged.push(message);
-        onProgress(index, acknowledged);
-      };
-      await Promise.all(step.late.map(publish));
-      await Promise.all(step.onTime.map(publish));
+      await this.tell(step, (acknowledged) => onProgress(index, acknowledged));
     }
     // Beyond the grace, so that the last slot closes.
     await this.moveClock(formatInstant(parseInstant(steps.at(-1)!.at) + 301_000));
+  }
+
+  /** The readings of a step, late ones first. @param onProgress told after every acknowledgement */
+  async tell(
+    { late, onTime }: Omit<Step, 'at'>,
+    onProgress: (acknowledged: readonly Message[]) => void = () => undefined,
+  ): Promise<void> {
+    const acknowledged: Message[] = [];
+    const publish = async (message: Message): Promise<void> => {
+      await this.publish(message);
+      acknowledged.push(message);
+      onProgress(acknowledged);
+    };
+    await Promise.all(late.map(publish));
+    await Promise.all(onTime.map(publish));
+  }
+
+  /** Orders made ahead, each by someone who may act for every household of the street. */
+  async place(orders: readonly AheadOrder[]): Promise<void> {
+    const { microgrid, members } = this.street;
+    const logIn = { user: `${microgrid}-trader`, password: `${microgrid}-trades-ahead` };
+    const grants = members.map(({ household }) => ({ role: 'household', microgrid, household }));
+    await this.operator.request('POST', '/v1/operator/people', {
+      person: logIn.user,
+      name: 'Whoever trades',
+      password: logIn.password,
+      grants,
+    });
+    const trader = new ServiceSession(this.operator.baseUrl, logIn);
+    for (const [index, order] of orders.entries()) {
+      const key = { 'idempotency-key': `${microgrid}-${index}` };
+      await trader.request('POST', '/v1/orders', { microgrid, ...order }, key);
+    }
   }
 
   /** Everything due by then is settled. Asked again until the service answers. */
@@ -131,7 +187,7 @@ export class Stream {
   }
 
   async summary(): Promise<{ ledger: { journalSha256: string; records: number } }> {
-    const path = `/v1/operator/microgrids/${MICROGRID}/summary`;
+    const path = `/v1/operator/microgrids/${this.street.microgrid}/summary`;
     return (await this.operator.request('GET', path)) as never;
   }
 
@@ -140,7 +196,7 @@ export class Stream {
   }
 
   private async publish({ meter, ...reading }: Message): Promise<void> {
-    const topic = `microgrids/${MICROGRID}/meters/${meter}/readings`;
+    const topic = `microgrids/${this.street.microgrid}/meters/${meter}/readings`;
     await this.gateway.publishAsync(topic, JSON.stringify(reading), { qos: 1 });
   }
 }
@@ -149,9 +205,6 @@ const HOUSEHOLDS = ['s1', 's2', 's3', 's4'];
 
 const MEMBERS = HOUSEHOLDS.map((household, index) => ({
   household,
-  activeFrom: STARTS_AT,
-  creditLimitMicro: 1_000_000_000,
-  gateway: GATEWAY,
   meters: [
     { meter: `${household}-grid`, role: 'grid' },
     ...(index < 2 ? [{ meter: `${household}-pv`, role: 'generation' }] : []),
@@ -163,15 +216,22 @@ const METERS = MEMBERS.flatMap(({ household, meters }) =>
   meters.map((meter) => ({ ...meter, household })),
 );
 
-const FOUNDING = {
+const INTERRUPTED: StreamedStreet = {
   microgrid: MICROGRID,
+  founding: { startsAt: STARTS_AT },
+  members: MEMBERS,
+};
+
+const FOUNDING = {
   name: 'A day to be interrupted',
   currency: 'EUR',
   slotMinutes: SLOT_MINUTES,
-  startsAt: STARTS_AT,
   graceSeconds: 300,
   tariff: { bands: [{ fromMinute: 0, retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000 }] },
 };
+
+/** No wallet binds. */
+const BEHIND = { creditLimitMicro: 1_000_000_000_000 };
 
 type Registers = Pick<Message, 'importWh' | 'exportWh'>;
 

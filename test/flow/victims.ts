@@ -63,6 +63,12 @@ export class OpenMosquitto {
     await until('Mosquitto listens', () => this.answers());
   }
 
+  /** As an operator restarts it: it writes down what it has, and goes on with that. */
+  async restart(): Promise<void> {
+    await this.program?.stop();
+    await this.start();
+  }
+
   /** What it had not written down is gone. */
   async kill(): Promise<void> {
     await this.program?.kill();
