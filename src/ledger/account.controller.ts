@@ -1,6 +1,5 @@
 import { Controller, Get, Headers, Param, Query, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
-import { stringify } from 'csv-stringify/sync';
 import type { Response } from 'express';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
@@ -10,6 +9,7 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import { pageOf, parsePage, type Page } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
 import { PartiesService } from '../parties/parties.service.js';
+import { csvOf } from '../units/csv.js';
 import { Problem } from '../units/problem.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import { householdsOf, postedBalance } from './accounts.js';
@@ -229,7 +229,7 @@ function answer<Answer extends Page<object>>(
   if (!asCsv) return page;
   response.type('text/csv; charset=utf-8');
   if (page.next !== null) response.set('Next-After', page.next);
-  return stringify(page.items, { header: true });
+  return csvOf(page.items);
 }
 
 function noRecord(asked: number, head: number): Problem {

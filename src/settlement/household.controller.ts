@@ -1,6 +1,5 @@
 import { Controller, Get, Param, Query, Res } from '@nestjs/common';
 import { ApiBearerAuth, ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
-import { stringify } from 'csv-stringify/sync';
 import type { Response } from 'express';
 import { z } from 'zod';
 import { DatabaseService } from '../database/database.service.js';
@@ -11,6 +10,7 @@ import type { Household, Microgrid } from '../parties/microgrid.js';
 import { pageOf, parsePage } from '../parties/page.js';
 import { ident, instant, parse } from '../parties/parse.js';
 import { PartiesService } from '../parties/parties.service.js';
+import { csvOf } from '../units/csv.js';
 import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import { parseInstant, type Instant } from '../units/slot.js';
@@ -183,7 +183,7 @@ export class HouseholdController {
     if (format === 'json') return page;
     response.type('text/csv; charset=utf-8');
     if (page.next !== null) response.set('Next-After', page.next);
-    return stringify(page.items.map(billRow), { header: true });
+    return csvOf(page.items.map(billRow));
   }
 
   /** A record of the caller's time in the household. @throws Problem 404 */

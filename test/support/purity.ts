@@ -51,7 +51,7 @@ const EXCEPTED: Readonly<Record<string, { effect: string; because: string }>> = 
 };
 
 const PURE_PACKAGES =
-  /^(zod|lossless-json|csv-parse\/sync|sparkplug-payload\/.+|node:crypto|node:util|@noble\/.+)$/;
+  /^(zod|lossless-json|csv-parse\/sync|csv-stringify\/sync|sparkplug-payload\/.+|node:crypto|node:util|@noble\/.+)$/;
 const RANDOM = /^(random|generate|webcrypto|subtle|getRandomValues)/;
 const GLOBALS = new Set(
   'process performance fetch console setTimeout setInterval setImmediate'.split(' '),
