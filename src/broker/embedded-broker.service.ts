@@ -6,7 +6,7 @@ import type { Settings } from '../config.js';
 import type { BrokerLink, BrokerOptions, Principal } from './broker-link.js';
 import { Doors, type DoorSettings, type Visitor } from './doors.service.js';
 import { capQueues, keepGranted } from './embedded-queues.service.js';
-import { Buckets, Tally, type BrokerRefusal } from './limits.js';
+import { Buckets, refusalOf, Tally, type BrokerRefusal } from './limits.js';
 import { guardPackets } from './packet-guard.service.js';
 import { filterCovers } from './topics.js';
 
@@ -25,6 +25,7 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
   private readonly principals = new WeakMap<Client, P>();
   private readonly granted = new WeakMap<Client, Set<string>>();
   private readonly connections = new Map<string, Set<Client>>();
+  private readonly noted = new WeakSet<Client>();
   /** Ids of the sessions that are kept for a user. */
   private readonly sessions = new Map<string, Set<string>>();
   private readonly underway = new Set<Promise<void>>();
@@ -48,8 +49,8 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
     capQueues(broker, MAX_QUEUED_PER_CLIENT);
     keepGranted(broker, (client, filter) => this.granted.get(client)?.has(filter) === true);
     broker.on('clientDisconnect', (client) => this.forget(client));
-    broker.on('clientError', (client, error) => this.note(error, client.id));
-    broker.on('connectionError', (_client, error) => this.note(error, 'somebody'));
+    broker.on('clientError', (client, error) => this.note(error, client));
+    broker.on('connectionError', (client, error) => this.note(error, client));
     broker.on('unsubscribe', (filters, client) => {
       for (const filter of filters) this.granted.get(client)?.delete(filter);
     });
@@ -92,7 +93,7 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
   }
 
   disconnect(username: string): void {
-    for (const client of this.connections.get(username) ?? []) client.close();
+    for (const client of this.connections.get(username) ?? []) cutOff(client);
   }
 
   async stop(): Promise<void> {
@@ -292,7 +293,7 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
       for (const [place, client] of clients.entries()) {
         if (!ended.has(principals[place]!)) continue;
         this.tally.add('access_ended');
-        client.close();
+        cutOff(client);
       }
     } catch (error) {
       this.log.warn(`Who is connected was not looked at again: ${messageOf(error)}`);
@@ -324,11 +325,13 @@ export class EmbeddedBroker<P extends Principal> implements BrokerLink {
     return new Error(what);
   }
 
-  /** Counts what aedes has ended a connection for. */
-  private note(error: Error, who: string): void {
-    const reason = REASONS.find(([text]) => error.message.startsWith(text))?.[1];
+  /** Counts what aedes has ended a connection for; every message that waits for it says so again. */
+  private note(error: Error, client: Client): void {
+    if (this.noted.has(client)) return;
+    this.noted.add(client);
+    const reason = refusalOf(error.message);
     if (reason) this.tally.add(reason);
-    this.log.debug(`${who}: ${error.message}`);
+    this.log.debug(`${client.id ?? 'somebody'}: ${error.message}`);
   }
 }
 
@@ -356,19 +359,15 @@ function refused(returnCode: number): Error & { returnCode: number } {
   return Object.assign(new Error(`connection refused (${returnCode})`), { returnCode });
 }
 
+/** As after a proper farewell: who has no access any more has no last word (its will) either. */
+function cutOff(client: Client): void {
+  (client as unknown as { _disconnected: boolean })._disconnected = true;
+  client.close();
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-/** How aedes begins to say why. */
-const REASONS: readonly (readonly [string, BrokerRefusal])[] = [
-  ['connect did not arrive in time', 'no_connect'],
-  ['keep alive timeout', 'silent'],
-  ['drain timeout', 'not_reading'],
-  ['Invalid protocol', 'malformed_packet'],
-  ['Client queue limit reached', 'malformed_packet'],
-  ['topic has too many levels', 'forbidden_topic'],
-];
 
 const LIMITS: AedesOptions = {
   // A client that does not read for so long is dropped, so that it stalls nobody else.

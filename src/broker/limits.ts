@@ -20,6 +20,21 @@ export type BrokerRefusal =
   | 'forbidden_topic'
   | 'forbidden_filter';
 
+/** Which of them it was that aedes ended a connection for, by what it says. */
+export function refusalOf(message: string): BrokerRefusal | undefined {
+  return REASONS.find(([text]) => message.startsWith(text))?.[1];
+}
+
+/** How aedes begins to say why. */
+const REASONS: readonly (readonly [string, BrokerRefusal])[] = [
+  ['connect did not arrive in time', 'no_connect'],
+  ['keep alive timeout', 'silent'],
+  ['drain timeout', 'not_reading'],
+  ['Invalid protocol', 'malformed_packet'],
+  ['Client queue limit reached', 'malformed_packet'],
+  ['topic has too many levels', 'forbidden_topic'],
+];
+
 /** How often something happened since the start, by reason. */
 export class Tally {
   private readonly counts = new Map<BrokerRefusal, number>();
