@@ -137,6 +137,7 @@ const ENVIRONMENT = z
     MQTT_MAX_IN_FLIGHT: whole(10_000, 1, 65_535),
     HTTP_HOST: HOST.default('127.0.0.1'),
     HTTP_PORT: whole(3000, 0, 65_535),
+    HTTP_MAX_CONNECTIONS: whole(20_000, 1, 1_000_000),
     // How many proxies stand in front and may say whom they speak for.
     TRUST_PROXY: whole(0, 0, 10),
     DATA_DIR: z
@@ -231,6 +232,7 @@ const ENVIRONMENT = z
     mqttMaxInFlight: env.MQTT_MAX_IN_FLIGHT,
     httpHost: env.HTTP_HOST,
     httpPort: env.HTTP_PORT,
+    httpMaxConnections: env.HTTP_MAX_CONNECTIONS,
     trustProxy: env.TRUST_PROXY,
     dataDir: env.DATA_DIR,
     marketClock: env.MARKET_CLOCK,

@@ -1,4 +1,5 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { INestApplication } from '@nestjs/common';
@@ -48,6 +49,7 @@ export async function startService(
   });
   try {
     serveHttp(app, settings);
+    boundConnections(app, settings);
     // Before the slot clock begins to write: a log that others have seen more of must not go on.
     const publication = app.get(PublicationService);
     await publication.checkAtStart();
@@ -107,6 +109,14 @@ function serveHttp(app: NestExpressApplication, settings: Settings): void {
   }
   serveOpenApi(app);
   app.enableShutdownHooks();
+}
+
+/** Whoever sends byte by byte, or opens connections without end, keeps nobody else out for long. */
+function boundConnections(app: INestApplication, settings: Settings): void {
+  const server = app.getHttpServer() as Server;
+  server.headersTimeout = 15_000;
+  server.requestTimeout = 120_000;
+  server.maxConnections = settings.httpMaxConnections;
 }
 
 async function startBroker(app: INestApplication, broker: BrokerService): Promise<void> {
