@@ -46,6 +46,7 @@ export class Doors {
   private tls: TlsServer | undefined;
   private renewal: NodeJS.Timeout | undefined;
   private certificates = '';
+  private unusable = '';
 
   constructor(
     private readonly settings: DoorSettings,
@@ -180,9 +181,14 @@ export class Doors {
     try {
       const options = this.tlsOptions();
       if (this.certificates !== before) this.tls?.setSecureContext(options);
+      this.unusable = '';
     } catch (error) {
       this.certificates = before;
-      this.log.error(`Renewed certificates cannot be used; the old ones stay: ${messageOf(error)}`);
+      const why = messageOf(error);
+      // Several files change one after the other; what stays wrong is said once.
+      if (why === this.unusable) return;
+      this.unusable = why;
+      this.log.error(`Renewed certificates cannot be used; the old ones stay: ${why}`);
     }
   }
 }
@@ -235,4 +241,5 @@ const SOCKETS = {
 /** Connections of one address that have not logged in: a whole street behind one may come at once. */
 const MAX_WAITING = 2_000;
 const HANDSHAKE_MILLIS = 10_000;
-const RENEWAL_MILLIS = 3_600_000;
+/** How soon a renewed certificate is shown, and one in the list of revoked ones refused. */
+const RENEWAL_MILLIS = 3_000;

@@ -312,6 +312,24 @@ it('an address may have so many connections', async () => {
     expect(broker.refusals()).toMatchObject({ bad_log_in: 2, forbidden_topic: 1 });
   });
 
+  it('a certificate on the list of revoked ones is refused, one put on it later without a restart', async () => {
+    const [m1, m2] = [await street.issue('m1'), await street.issue('m2')];
+    const crl = await street.revoke(m1.cert);
+    const broker = await door({ MQTT_TLS_CA: street.certificate, MQTT_TLS_CRL: crl });
+    await expect(secured(broker, await proof(m1))).rejects.toThrow();
+    const stays = await secured(broker, await proof(m2));
+    await street.revoke(m2.cert);
+    await sleep(3_500);
+    await expect(secured(broker, await proof(m2))).rejects.toThrow();
+    expect((await secured(broker, await proof(await street.issue('m3')))).connected).toBe(true);
+    // Who is there already is cut off by its access.
+    expect(stays.connected).toBe(true);
+    const end = closed(stays);
+    gone.add('m2');
+    await end;
+    expect(broker.refusals()).toEqual({ bad_certificate: 2, access_ended: 1 });
+  });
+
   const itWithTools = hasProgram('mosquitto_pub', ['--help']) ? it : it.skip;
 
   itWithTools(

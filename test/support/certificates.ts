@@ -47,6 +47,24 @@ export class Authority {
     await openssl('x509 -req -days 2', ...authority, ...files);
     return { cert: path('pem'), key: path('key') };
   }
+
+  /** Writes the list of its revoked certificates, with these on it from now on. @returns its file */
+  async revoke(...certificates: string[]): Promise<string> {
+    const path = (suffix: string): string => join(this.folder, `${this.name}-ca.${suffix}`);
+    await writeFile(path('index'), '', { flag: 'a' });
+    const lines = [
+      '[ca]\ndefault_ca = own\n[own]',
+      `database = ${path('index')}`,
+      `certificate = ${this.certificate}`,
+      `private_key = ${join(this.folder, `${this.name}.key`)}`,
+      'default_md = sha256\ndefault_crl_days = 2\n',
+    ];
+    await writeFile(path('cnf'), lines.join('\n'));
+    const list = path('crl');
+    for (const one of certificates) await openssl('ca', '-config', path('cnf'), '-revoke', one);
+    await openssl('ca -gencrl', '-config', path('cnf'), '-out', list);
+    return list;
+  }
 }
 
 const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
