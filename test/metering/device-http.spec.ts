@@ -1,59 +1,28 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import mqtt, { type MqttClient } from 'mqtt';
-import { loadSettings } from '../../src/config.js';
+import type { MqttClient } from 'mqtt';
 import { DatabaseService } from '../../src/database/database.service.js';
-import type { HeardMessage } from '../../src/metering/device-watch.js';
-import type { MeterReport } from '../../src/metering/meter-test.js';
-import { PartiesService } from '../../src/parties/parties.service.js';
-import { COMMAND_LINE } from '../../src/parties/people.js';
-import { PeopleService } from '../../src/parties/people.service.js';
-import { startService, type RunningService } from '../../src/service.js';
-import { freshDatabase } from '../support/database.js';
+import { NODES, RunningStreet } from './running-street.js';
 
 /**
  * What an operator asks about devices, over HTTP, on a running service with its own broker: Otto
  * operates the street, Olga another one, and Anna lives on his.
  */
 
-const PASSWORD = 'correct horse battery';
 const TRIALS = '/operator/microgrids/street/device-trials';
 const METER = '/operator/microgrids/street/meters/m1';
 const PLUG = { profile: 'zigbee2mqtt', topic: 'zigbee2mqtt/plug' };
 
-let database: Awaited<ReturnType<typeof freshDatabase>>;
-let dataDir: string;
-let service: RunningService;
-const tokens = new Map<string, string>();
+let street: RunningStreet;
 
 beforeAll(async () => {
-  database = await freshDatabase();
-  dataDir = await mkdtemp(join(tmpdir(), 'device-http-'));
-  service = await startService(
-    loadSettings({
-      DATABASE_URL: database.ownerUrl,
-      DATA_DIR: dataDir,
-      HTTP_PORT: '0',
-      MQTT_PORT: '0',
-      LOG_LEVEL: 'silent',
-    }),
-  );
-  await found();
-  await Promise.all(
-    ['otto', 'olga', 'anna'].map(async (user) => {
-      const { body } = await call(null, 'POST', '/sessions', { user, password: PASSWORD });
-      tokens.set(user, body.token);
-    }),
-  );
+  street = await RunningStreet.open();
 }, 120_000);
+afterAll(() => street?.stop());
 
-afterAll(async () => {
-  await service?.stop();
-  await database?.drop();
-  await rm(dataDir, { recursive: true });
-});
+/** @param who a person's id; null for nobody */
+const call = (who: string | null, method: string, path: string, body?: unknown) =>
+  street.call(who, method, path, body);
+const connect = (username: string, secret: string) => street.connect(username, secret);
 
 describe('a trial of a payload', () => {
   it('decodes it by profile, mapping and the time zone of the microgrid, and keeps nothing', async () => {
@@ -79,7 +48,7 @@ describe('a trial of a payload', () => {
       ],
     });
     expect(body.report.problems).toEqual([]);
-    const kept = await service.app
+    const kept = await street
       .get(DatabaseService)
       .query('SELECT FROM reading UNION ALL SELECT FROM rejection');
     expect(kept).toEqual([]);
@@ -206,6 +175,119 @@ describe('the devices of a street', () => {
   });
 });
 
+describe('a secret', () => {
+  const SECRET = '/operator/microgrids/street/devices/m2/secret';
+
+  it('is shown once, and ends with the next one or when it is revoked, connections too', async () => {
+    const rotated = async () => (await call('otto', 'POST', SECRET)).body.secret;
+    const ended = (client: MqttClient) =>
+      new Promise((resolve) => client.once('close', () => resolve(undefined)));
+    const first = await rotated();
+    const early = await connect('m2', first);
+    const cut = ended(early);
+    const second = await rotated();
+    expect(second).not.toBe(first);
+    await expect(connect('m2', first)).rejects.toThrow();
+    const late = await connect('m2', second);
+    await cut;
+    for (const path of ['meters', 'devices/m2', 'meters/m2/profile', 'meters/m2/heard']) {
+      const shown = JSON.stringify(
+        await call('otto', 'GET', `/operator/microgrids/street/${path}`),
+      );
+      for (const secret of [first, second]) expect(shown).not.toContain(secret);
+    }
+    const revoked = ended(late);
+    expect((await call('otto', 'DELETE', SECRET)).status).toBe(204);
+    await expect(connect('m2', second)).rejects.toThrow();
+    await revoked;
+  });
+});
+
+describe('an exchange', () => {
+  const EXCHANGES = `${METER}/exchanges`;
+  const END = { oldFinalWh: '734512.5', newFirstWh: 0 };
+  const exchangedAt = new Date(Date.now() - 60_000).toISOString();
+
+  it('is taken down with both end values, once', async () => {
+    const body = { exchangedAt, import: END, export: { oldFinalWh: 7, newFirstWh: '0.25' } };
+    const done = await call('otto', 'POST', EXCHANGES, body);
+    expect(done).toMatchObject({ status: 201, body: { meter: 'm1', exchangedAt } });
+    const rows = await street.get(DatabaseService).query(
+      `SELECT register, trim_scale(old_final_wh)::text AS old, trim_scale(new_first_wh)::text AS new
+       FROM meter_exchange WHERE meter_id = 'm1' ORDER BY register`,
+    );
+    expect(rows).toEqual([
+      { register: 'export', old: '7', new: '0.25' },
+      { register: 'import', old: '734512.5', new: '0' },
+    ]);
+    expect(await call('otto', 'POST', EXCHANGES, body)).toMatchObject({
+      status: 409,
+      body: { code: 'exchanged_already' },
+    });
+    const given = { import: '734600,12.5', export: '8,0' };
+    const { document } = await street.command('exchange-meter', {
+      microgrid: 'street',
+      meter: 'm1',
+      at: new Date(Date.now() - 30_000).toISOString(),
+      ...given,
+    });
+    expect(document).toMatchObject({ meter: 'm1' });
+  });
+
+  it.each<[string, object, string]>([
+    ['no instant', { import: END }, 'exchangedAt'],
+    [
+      'an instant without a zone',
+      { exchangedAt: '2026-06-01T10:00:00', import: END },
+      'exchangedAt',
+    ],
+    ['no register', { exchangedAt }, 'end values of import, export, or both'],
+    ['half a register', { exchangedAt, import: { oldFinalWh: 1 } }, 'import.newFirstWh'],
+    [
+      'a value below zero',
+      { exchangedAt, import: { ...END, oldFinalWh: -1 } },
+      'import.oldFinalWh',
+    ],
+    ['words', { exchangedAt, export: { ...END, newFirstWh: 'none' } }, 'export.newFirstWh'],
+    ['something more', { exchangedAt, import: END, serial: '7' }, 'serial'],
+  ])('is not taken with %s, and the answer names it', async (_, body, named) => {
+    const answer = await call('otto', 'POST', EXCHANGES, body);
+    expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
+    expect(answer.body.detail).toContain(named);
+  });
+
+  it('lies in the correction window, and is an operator’s word about a meter of its own', async () => {
+    for (const at of [Date.now() + 3_600_000, Date.now() - 15 * 86_400_000]) {
+      const body = { exchangedAt: new Date(at).toISOString(), import: END };
+      expect((await call('otto', 'POST', EXCHANGES, body)).body.code).toBe('outside_the_window');
+    }
+    const body = { exchangedAt, import: END };
+    const statuses = await Promise.all(
+      [null, 'anna', 'olga'].map(async (who) => (await call(who, 'POST', EXCHANGES, body)).status),
+    );
+    expect(statuses).toEqual([401, 403, 403]);
+    const foreign = EXCHANGES.replace('m1', 'lane-m1');
+    expect((await call('otto', 'POST', foreign, body)).status).toBe(404);
+  });
+});
+
+it('an edge node that speaks for two meters is asked once to be born again', async () => {
+  const gateway = await connect('edge', street.secrets.get('edge')!);
+  const asked: string[] = [];
+  gateway.on('message', (topic) => asked.push(topic));
+  await gateway.subscribeAsync(`${NODES}/spBv1.0/elm/NCMD/gw`, { qos: 1 });
+  for (const meter of ['m5', 'm6', 'm5']) {
+    // seq 7 alone, of a node that nobody has heard to be born.
+    await gateway.publishAsync(`${NODES}/spBv1.0/elm/DDATA/gw/${meter}`, Buffer.from([24, 7]), {
+      qos: 1,
+    });
+  }
+  await until(() => asked.length > 0);
+  await gateway.publishAsync(`${NODES}/spBv1.0/elm/DDATA/gw/m6`, Buffer.from([24, 8]), { qos: 1 });
+  expect(asked).toEqual([`${NODES}/spBv1.0/elm/NCMD/gw`]);
+  await gateway.endAsync();
+});
+
 const AT = { receivedAt: '2026-06-01T08:15:01Z' };
 const AT_NOW = () => ({ readAt: new Date().toISOString() });
 
@@ -214,73 +296,6 @@ function said(payload: string, minute: number): object {
   return { payload, receivedAt };
 }
 
-async function found(): Promise<void> {
-  const startsAt = new Date(Math.floor(Date.now() / 900_000) * 900_000).toISOString();
-  const band = {
-    fromMinute: 0,
-    retailMicroPerKwh: 300_000,
-    feedInMicroPerKwh: 50_000,
-    gridFeeMicroPerKwh: 0,
-  };
-  const parties = service.app.get(PartiesService);
-  const people = service.app.get(PeopleService);
-  await service.app.get(DatabaseService).transaction(async (sql) => {
-    const grid = (meter: string, device: object = {}) => ({
-      meter,
-      role: 'grid' as const,
-      ...device,
-    });
-    const streets = {
-      street: { h1: grid('m1'), h2: grid('m2', { profile: 'shelly', topic: 'shellies/em-2' }) },
-      lane: { h3: grid('lane-m1') },
-    };
-    for (const [microgrid, houses] of Object.entries(streets)) {
-      const tariff = { bands: [band] };
-      const where = { name: microgrid, currency: 'EUR', timeZone: 'Europe/Berlin' };
-      await parties.createMicrogrid(sql, { microgrid, ...where, startsAt, tariff }, 'otto');
-      const members = Object.entries(houses).map(([household, meter]) => ({
-        household,
-        activeFrom: startsAt,
-        meters: [meter],
-      }));
-      await parties.enrolMembers(sql, microgrid, { members }, 'otto');
-    }
-    for (const [person, grant] of Object.entries({
-      otto: { role: 'operator' as const, microgrid: 'street' },
-      olga: { role: 'operator' as const, microgrid: 'lane' },
-      anna: { role: 'household' as const, microgrid: 'street', household: 'h1' },
-    })) {
-      const request = { person, name: person, password: PASSWORD, grants: [grant] };
-      await people.createPerson(sql, request, COMMAND_LINE);
-    }
-  });
-}
-
-async function connect(username: string, password: string): Promise<MqttClient> {
-  return mqtt.connectAsync(`mqtt://127.0.0.1:${service.mqttPort}`, { username, password });
-}
-
-/** @param who a person's id; null for nobody */
-async function call(who: string | null, method: string, path: string, body?: unknown) {
-  const response = await fetch(`http://127.0.0.1:${service.httpPort}/v1${path}`, {
-    method,
-    headers: {
-      'content-type': 'application/json',
-      ...(who === null ? {} : { authorization: `Bearer ${tokens.get(who)}` }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  // As JSON comes; each test says what it expects of it.
-  return { status: response.status, body: JSON.parse(await response.text()) as Answer };
-}
-
-/** Fields of the answers that are looked into here. */
-interface Answer {
-  token: string;
-  detail: string;
-  code: string;
-  username: string;
-  secret: string;
-  report: MeterReport;
-  messages: HeardMessage[];
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -136,6 +136,28 @@ const ready = hasProgram('mosquitto') && hasProgram('openssl', ['version']);
     await expect(client('h2-grid')).rejects.toThrow();
   });
 
+  test('a new secret counts after a reload, the old one no more, and no file shows either', async () => {
+    const old = await client('h1-grid');
+    const before = secrets.get('h1-grid')!;
+    const closed = new Promise((resolve) => old.once('close', () => resolve(undefined)));
+    const { document, text } = await street.command('rotate-secret', {
+      microgrid: 'street',
+      device: 'h1-grid',
+    });
+    const { secret } = document as { secret: string };
+    expect(text).toContain(secret);
+    await write({});
+    broker!.kill('SIGHUP');
+    await closed;
+    await expect(client('h1-grid')).rejects.toThrow();
+    secrets.set('h1-grid', secret);
+    expect((await client('h1-grid')).connected).toBe(true);
+    for (const file of ['passwords', 'acl', 'mosquitto.conf']) {
+      const written = await readFile(join(folder, 'out', file), 'utf8');
+      for (const one of [before, secret]) expect(written).not.toContain(one);
+    }
+  });
+
   test('what a meter was told is kept outlives a kill of the broker', async () => {
     const service = { clientId: 'service', clean: false, username: 'service' };
     const url = `mqtt://127.0.0.1:${ports.service}`;
