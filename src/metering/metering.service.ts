@@ -17,6 +17,8 @@ import type { IntakeCounters } from './intake.service.js';
 import * as measurements from './measurement.store.js';
 import type { LivePower, MeasurementRow, StoredMeasurement } from './measurement.store.js';
 import type { MeteredFlow } from './measurement.js';
+import type { MeterDayAsked, MeterDayRow } from './meter-day.js';
+import { meterDay } from './meter-day.store.js';
 import * as oversight from './oversight.store.js';
 import type { MeterState, StoredRejection } from './oversight.store.js';
 import { nameSigned, signedMessages } from './signed-reading.store.js';
@@ -191,6 +193,11 @@ export class MeteringService {
     householdIds: readonly string[],
   ): Promise<FirstReading[]> {
     return firstReadings(sql, microgridId, householdIds);
+  }
+
+  /** What a meter said in a span of time and what counts of it; null for a meter that is not there. */
+  meterDay(sql: Sql, asked: MeterDayAsked): Promise<MeterDayRow[] | null> {
+    return meterDay(sql, asked);
   }
 
   /** What was refused on a microgrid's topics, latest first. */

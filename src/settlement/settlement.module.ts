@@ -6,6 +6,7 @@ import { HouseholdController } from './household.controller.js';
 import { ManifestController } from './manifest.controller.js';
 import { ManifestService } from './manifest.service.js';
 import { MarketWatchService } from './market-watch.service.js';
+import { MeterDayController } from './meter-day.controller.js';
 import { MeterSignatureService } from './meter-signature.service.js';
 import { MicrogridController } from './microgrid.controller.js';
 import { SettlementOperatorController } from './operator.controller.js';
@@ -25,6 +26,7 @@ import { StatementService } from './statement.service.js';
     FairnessController,
     HouseholdController,
     ManifestController,
+    MeterDayController,
     MicrogridController,
     ReceiptController,
     SettlementOperatorController,

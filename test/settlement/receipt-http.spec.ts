@@ -15,9 +15,13 @@ import { PartiesService } from '../../src/parties/parties.service.js';
 import { ProblemFilter } from '../../src/parties/problem.filter.js';
 import { checkReceipt } from '../../src/settlement/receipt-check.js';
 import { MeterSignatureService } from '../../src/settlement/meter-signature.service.js';
+import { HouseholdController } from '../../src/settlement/household.controller.js';
+import { MeterDayController } from '../../src/settlement/meter-day.controller.js';
 import { ReceiptController } from '../../src/settlement/receipt.controller.js';
 import { ReceiptService } from '../../src/settlement/receipt.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
+import { StatementService } from '../../src/settlement/statement.service.js';
+import { describeHouseholdDoors } from './household-doors.js';
 import { openRooms, type Rooms } from '../verify/rooms.js';
 import { STREET, tellStreet } from '../verify/street.js';
 
@@ -35,7 +39,7 @@ beforeAll(async () => {
     callerOf: (token: string) => Promise.resolve(callerOf(token.replaceAll('_', ''))),
   });
   @Module({
-    controllers: [ReceiptController],
+    controllers: [HouseholdController, MeterDayController, ReceiptController],
     providers: [
       { provide: DatabaseService, useValue: rooms.database },
       { provide: PartiesService, useValue: parties },
@@ -47,6 +51,7 @@ beforeAll(async () => {
       { provide: MeterKeyService, useValue: rooms.meterKeys },
       MeterSignatureService,
       OpeningService,
+      StatementService,
       ReceiptService,
       { provide: APP_GUARD, useClass: AccessGuard },
       { provide: APP_FILTER, useClass: ProblemFilter },
@@ -220,6 +225,8 @@ describe('nobody else', () => {
     expect(problemOf(await get(999_999, 'operator')).slice(0, 2)).toEqual([404, 'no_such_record']);
   });
 });
+
+describeHouseholdDoors(() => ({ rooms, base: base.slice(0, base.indexOf('/ledger')) }));
 
 const ofBert = ({ household }: { household: string }): boolean => household === 'bert';
 

@@ -7,6 +7,7 @@ import { AlarmList } from '../panels/alarm-list.js';
 import { useMarketFairness } from '../fairness.js';
 import { DevicesPanel } from '../panels/devices-panel.js';
 import { MarketFairnessPanel } from '../panels/market-fairness.js';
+import { MeterDayPanel } from '../panels/meter-day.js';
 import { MeterList } from '../panels/meter-list.js';
 import { Skeleton, Trouble } from '../panels/panel.js';
 import { PriceChart } from '../panels/price-chart.js';
@@ -73,6 +74,7 @@ function Panels({ live, microgrid }: OperatorPageProps & { microgrid: Microgrid 
         <SlotList slots={slots} microgrid={microgrid} />
         <MeterList meters={meters} microgrid={microgrid} />
         <RejectionList rejections={rejections} />
+        <MeterDayPanel api={api} meters={meters} microgrid={microgrid} />
         <DevicesPanel api={api} microgrid={microgrid} meters={meters} />
         <MarketFairnessPanel slots={fairness} microgrid={microgrid} />
         <AlarmList alarms={alarms} microgrid={microgrid} />
