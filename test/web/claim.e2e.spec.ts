@@ -20,15 +20,16 @@ import { hasProgram } from '../support/require.js';
 import { runCommand } from '../flow/program.js';
 
 /**
- * A meter is taken into use, in a real browser on a running service: by its operator, who tries what
- * its device says and makes a code, and by its household, who claims it.
+ * A street on its first day, in a real browser on a running service: a meter is taken into use by its
+ * operator, who tries what its device says and makes a code, and by its household, who claims it; money
+ * moves faster than it is read; an auditor looks at it all.
  */
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome'].find((name) => hasProgram(name));
 const PASSWORD = 'correct horse battery';
 
-(CHROMIUM ? describe : describe.skip)('the pages on which a meter is taken into use', () => {
+(CHROMIUM ? describe : describe.skip)('the pages of a street on its first day', () => {
   let database: Awaited<ReturnType<typeof emptyDatabase>>;
   let dataDir: string;
   let service: RunningService;
@@ -82,6 +83,12 @@ const PASSWORD = 'correct horse battery';
       await people.createPerson(
         tx,
         { person: 'anna', name: 'Anna', password: PASSWORD, grants },
+        COMMAND_LINE,
+      );
+      const audits = [{ role: 'auditor' as const, microgrid: 'street' }];
+      await people.createPerson(
+        tx,
+        { person: 'ada', name: 'Ada', password: PASSWORD, grants: audits },
         COMMAND_LINE,
       );
       const operates = [{ role: 'operator' as const, microgrid: 'street' }];
@@ -225,6 +232,33 @@ const PASSWORD = 'correct horse battery';
     );
     expect(mostAtOnce).toBe(1);
     expect(answered).toBeLessThan(8);
+    await page.close();
+  }, 60_000);
+
+  test('an auditor is shown the log, the sums, the books and who looked, and nothing interrupted', async () => {
+    const refused: string[] = [];
+    const page = await open('ada', { width: 1280, height: 900 });
+    page.on('response', (response) => {
+      if (response.status() === 403) refused.push(response.url());
+    });
+    await page.getByText('You check the books of this microgrid').waitFor();
+    await page.getByTestId('panel-log').getByText('--microgrid street').waitFor();
+    const money = page.getByTestId('books').getByRole('row').filter({ hasText: 'EUR' });
+    await money.first().waitFor();
+    expect(await page.getByTestId('books').innerText()).not.toContain('household/');
+    await page.getByText('Nobody has asked for anything yet.').waitFor();
+    await page.getByRole('button', { name: 'Show the days' }).click();
+    // The look is in the log that the households read, and nobody looked before it was asked for.
+    await page.getByTestId('looks').getByText('manifests').waitFor();
+    expect(await page.getByTestId('looks').getByRole('row').count()).toBe(2);
+    expect(await page.getByTestId('feed-status').count()).toBe(0);
+    expect(await page.getByTestId('offline').count()).toBe(0);
+    expect(refused).toEqual([]);
+    expect(await faultsOf(page, 'main')).toEqual([]);
+    await keepPicture(page, 'auditor');
+    await page.setViewportSize({ width: 360, height: 740 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
+    await keepPicture(page, 'auditor-narrow');
     await page.close();
   }, 60_000);
 

@@ -9,7 +9,7 @@ export interface Page<T> {
   next: string | null;
 }
 
-export type Role = 'household' | 'operator' | 'regulator' | 'simulator';
+export type Role = 'household' | 'operator' | 'regulator' | 'auditor' | 'simulator';
 
 export interface Grant {
   role: Role;
@@ -95,6 +95,22 @@ export interface HouseholdMeter {
   /** Of the readings since it was claimed. */
   firstReadAt: Instant | null;
   lastReadAt: Instant | null;
+}
+
+/** An account as the last record left it; its balance in micro-units of money, or in Wh. */
+export interface Account {
+  account: string;
+  asset: string;
+  balance: number;
+}
+
+/** A look that somebody took at a microgrid. */
+export interface AccessLogEntry {
+  query: string;
+  askedAt: Instant;
+  by: string;
+  question: Record<string, unknown>;
+  outcome: string;
 }
 
 /** What a claimed meter needs at the broker. */

@@ -43,8 +43,10 @@ export class Api {
   }
 
   /** The answer as it is spelled, to be kept as a file. */
-  text(path: string): Promise<string> {
-    return this.authorised((token) => send<string>('GET', path, { token, spelled: true }));
+  text(path: string, signal?: AbortSignal): Promise<string> {
+    return this.authorised((token) =>
+      send<string>('GET', path, { token, spelled: true, ...(signal && { signal }) }),
+    );
   }
 
   /** @param key the same one tells the service that this is the same request, sent again */

@@ -9,6 +9,7 @@ import { useLive } from './live.js';
 import { HouseholdPage } from './pages/household.js';
 import { LogIn } from './pages/log-in.js';
 import { NewPassword } from './pages/new-password.js';
+import { AuditorPage } from './pages/auditor.js';
 import { ChooseMicrogrid } from './pages/choose-microgrid.js';
 import { OperatorPage } from './pages/operator.js';
 import { RegulatorPage } from './pages/regulator.js';
@@ -111,12 +112,14 @@ function Shown({ api, place, places, name, leave }: ShownProps): ReactNode {
     api.get<Household>(`/v1/households/${place.id}`, signal),
   );
   const microgridId = ofHousehold ? (household.data?.microgrid ?? null) : place.id;
-  const live = useLive(api, microgridId);
+  // No room is open to auditors: what they read changes with nothing but their own looks.
+  const hasFeed = place.role !== 'auditor';
+  const live = useLive(api, microgridId, hasFeed);
   return (
     <Frame
       name={ofHousehold ? (household.data?.alias ?? name) : name}
       street={live.microgrid.data?.name}
-      feed={microgridId === null ? undefined : live.feed}
+      feed={microgridId !== null && hasFeed ? live.feed : undefined}
       places={places}
       place={place}
       leave={leave}
@@ -127,6 +130,8 @@ function Shown({ api, place, places, name, leave }: ShownProps): ReactNode {
         <ChooseMicrogrid api={api} role={place.role} />
       ) : place.role === 'operator' ? (
         <OperatorPage live={live} microgridId={place.id} />
+      ) : place.role === 'auditor' ? (
+        <AuditorPage api={api} microgrid={live.microgrid} />
       ) : (
         <RegulatorPage live={live} microgridId={place.id} />
       )}

@@ -35,6 +35,11 @@ export function placeAt(address: string, places: readonly Place[]): Place | unde
 }
 
 export function placeName({ role, id }: Place): string {
-  const noun = { household: 'Household', operator: 'Operator', regulator: 'Regulator' }[role];
+  const noun = {
+    household: 'Household',
+    operator: 'Operator',
+    regulator: 'Regulator',
+    auditor: 'Auditor',
+  }[role];
   return id === null ? noun : `${noun} ${id}`;
 }

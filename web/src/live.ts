@@ -18,9 +18,12 @@ export interface Live {
 const LOOK_MILLIS = { simulated: 5_000, system: 60_000 };
 const SILENCE: FeedView = { status: 'connecting', heardAt: null, state: NOTHING_YET };
 
-/** @param microgridId null while it is not known which one */
-export function useLive(api: Api, microgridId: string | null): Live {
-  const feed = useFeed(api, microgridId);
+/**
+ * @param microgridId null while it is not known which one
+ * @param hasFeed whether any room is open to whoever looks; without, facts are read by the clock alone
+ */
+export function useLive(api: Api, microgridId: string | null, hasFeed: boolean): Live {
+  const feed = useFeed(api, hasFeed ? microgridId : null);
   const [looks, setLooks] = useState(0);
   const { slots, terms } = feed.state.versions;
   const microgrid = useResource(

@@ -2,12 +2,13 @@
 import { useEffect, useState, type FormEvent, type ReactNode } from 'react';
 import type { Page } from '../answers.js';
 import type { Api } from '../api.js';
+import type { Place } from '../grants.js';
 import { Loaded } from '../panels/panel.js';
 import { useResource } from '../resource.js';
 
 interface ChooseMicrogridProps {
   api: Api;
-  role: 'household' | 'operator' | 'regulator';
+  role: Place['role'];
 }
 
 export function ChooseMicrogrid({ api, role }: ChooseMicrogridProps): ReactNode {

@@ -158,6 +158,7 @@ const DUTIES: Record<DemoPerson['role'], string> = {
   household: 'a household',
   operator: 'runs the street',
   regulator: 'funds rewards',
+  auditor: 'checks the books',
   simulator: 'plays the devices',
 };
 

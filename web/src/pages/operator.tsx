@@ -9,13 +9,13 @@ import { DevicesPanel } from '../panels/devices-panel.js';
 import { MarketFairnessPanel } from '../panels/market-fairness.js';
 import { MeterDayPanel } from '../panels/meter-day.js';
 import { MeterList } from '../panels/meter-list.js';
-import { Skeleton, Trouble } from '../panels/panel.js';
 import { PriceChart } from '../panels/price-chart.js';
 import { RejectionList } from '../panels/rejection-list.js';
 import { SlotClock } from '../panels/slot-clock.js';
 import { SlotList } from '../panels/slot-list.js';
 import { useResource } from '../resource.js';
 import { useSlots } from './household.js';
+import { OfMicrogrid } from './of-microgrid.js';
 
 interface OperatorPageProps {
   live: Live;
@@ -23,18 +23,10 @@ interface OperatorPageProps {
 }
 
 export function OperatorPage({ live, microgridId }: OperatorPageProps): ReactNode {
-  const { microgrid } = live;
-  if (microgrid.data) {
-    return <Panels live={live} microgrid={microgrid.data} microgridId={microgridId} />;
-  }
   return (
-    <div className="within sheet">
-      {microgrid.problem ? (
-        <Trouble problem={microgrid.problem} retry={microgrid.reload} />
-      ) : (
-        <Skeleton lines={6} />
-      )}
-    </div>
+    <OfMicrogrid microgrid={live.microgrid}>
+      {(known) => <Panels live={live} microgrid={known} microgridId={microgridId} />}
+    </OfMicrogrid>
   );
 }
 

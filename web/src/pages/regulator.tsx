@@ -6,8 +6,8 @@ import { AwardList } from '../panels/award-list.js';
 import { Efficiency, type Period } from '../panels/efficiency.js';
 import { useSlotFairness } from '../fairness.js';
 import { MarketFairnessPanel } from '../panels/market-fairness.js';
-import { Skeleton, Trouble } from '../panels/panel.js';
 import { useResource } from '../resource.js';
+import { OfMicrogrid } from './of-microgrid.js';
 
 interface RegulatorPageProps {
   live: Live;
@@ -15,16 +15,10 @@ interface RegulatorPageProps {
 }
 
 export function RegulatorPage({ live }: RegulatorPageProps): ReactNode {
-  const { microgrid } = live;
-  if (microgrid.data) return <Panels live={live} microgrid={microgrid.data} />;
   return (
-    <div className="within sheet">
-      {microgrid.problem ? (
-        <Trouble problem={microgrid.problem} retry={microgrid.reload} />
-      ) : (
-        <Skeleton lines={6} />
-      )}
-    </div>
+    <OfMicrogrid microgrid={live.microgrid}>
+      {(known) => <Panels live={live} microgrid={known} />}
+    </OfMicrogrid>
   );
 }
 

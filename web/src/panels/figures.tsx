@@ -1,7 +1,7 @@
 /** Figures in running text and tables: money with its small change set small, marks of a source. */
 import type { ReactNode } from 'react';
 import type { Share } from '../day-book.js';
-import { moneyParts } from '../format.js';
+import { formatEnergy, moneyParts } from '../format.js';
 
 interface MoneyProps {
   micro: number;
@@ -21,6 +21,20 @@ export function Money({ micro, currency, signed = false }: MoneyProps): ReactNod
       <small>{rest}</small>
     </data>
   );
+}
+
+interface AmountProps {
+  /** The microgrid's currency, or the name of an energy token. */
+  asset: string;
+  /** In micro-units of the currency, or in Wh. */
+  amount: number;
+  currency: string;
+}
+
+/** What an account or a manifest has of an asset. */
+export function Amount({ asset, amount, currency }: AmountProps): ReactNode {
+  if (asset === currency) return <Money micro={amount} currency={currency} />;
+  return <data value={amount}>{formatEnergy(amount)}</data>;
 }
 
 /** The colour of a source as a small square beside its name. */

@@ -5,6 +5,7 @@ import type { Api } from '../api.js';
 import { formatDay, formatKwh, formatSlot } from '../format.js';
 import { QUALITY_WORDS } from '../quality.js';
 import type { Resource } from '../resource.js';
+import { saveFile } from '../save-file.js';
 import { Money } from './figures.js';
 import { Loaded, Panel } from './panel.js';
 import { asProblem } from '../problem.js';
@@ -126,12 +127,9 @@ async function saveReceipt(
   const text = await api.text(
     `/v1/ledger/${microgrid}/records/${sequence}/receipt?household=${household}`,
   );
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-  link.download = `receipt-${microgrid}-${household}-${sequence}.json`;
-  link.click();
-  window.setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  return `Saved ${link.download}.`;
+  const name = `receipt-${microgrid}-${household}-${sequence}.json`;
+  saveFile(name, text, 'application/json');
+  return `Saved ${name}.`;
 }
 
 interface RowProps {
