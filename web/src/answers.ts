@@ -97,22 +97,6 @@ export interface HouseholdMeter {
   lastReadAt: Instant | null;
 }
 
-/** An account as the last record left it; its balance in micro-units of money, or in Wh. */
-export interface Account {
-  account: string;
-  asset: string;
-  balance: number;
-}
-
-/** A look that somebody took at a microgrid. */
-export interface AccessLogEntry {
-  query: string;
-  askedAt: Instant;
-  by: string;
-  question: Record<string, unknown>;
-  outcome: string;
-}
-
 /** What a claimed meter needs at the broker. */
 export interface ClaimedMeter {
   meter: string;

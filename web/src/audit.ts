@@ -1,4 +1,21 @@
-/** What an auditor is shown of manifests: the supply of every asset, before and after. */
+/** What an auditor reads: accounts, who looked at what, and the supply of every asset in manifests. */
+import type { Instant } from '../../src/units/slot.js';
+
+/** An account as the last record left it; its balance in micro-units of money, or in Wh. */
+export interface Account {
+  account: string;
+  asset: string;
+  balance: number;
+}
+
+/** A look that somebody took at a microgrid. */
+export interface AccessLogEntry {
+  query: string;
+  askedAt: Instant;
+  by: string;
+  question: Record<string, unknown>;
+  outcome: string;
+}
 
 /** A record of `/v1/regulator/manifests`: its fields with their salts, and where they are closed, hashes. */
 export interface OpenedRecord {
@@ -21,7 +38,7 @@ export interface Supply {
 
 export interface Manifest {
   sequence: number;
-  at: string;
+  at: Instant;
   supplies: Supply[];
 }
 

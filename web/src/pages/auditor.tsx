@@ -1,8 +1,14 @@
 /** An auditor's page: the log and how it is checked, the supply of every asset, the books, and who looked. */
 import { useState, type ReactNode } from 'react';
-import type { Account, AccessLogEntry, Microgrid, Page } from '../answers.js';
+import type { Microgrid, Page } from '../answers.js';
 import type { Api } from '../api.js';
-import { manifestOf, type Manifest, type ManifestList } from '../audit.js';
+import {
+  manifestOf,
+  type AccessLogEntry,
+  type Account,
+  type Manifest,
+  type ManifestList,
+} from '../audit.js';
 import { formatMoment } from '../format.js';
 import { BooksPanel } from '../panels/books.js';
 import { Empty, Loaded, Panel } from '../panels/panel.js';

@@ -1,7 +1,8 @@
 /** The accounts of the microgrid that are nobody's household, and all of them as a file. */
 import { useState, type ReactNode } from 'react';
-import type { Account, Microgrid } from '../answers.js';
+import type { Microgrid } from '../answers.js';
 import type { Api } from '../api.js';
+import type { Account } from '../audit.js';
 import { asProblem } from '../problem.js';
 import type { Resource } from '../resource.js';
 import { saveFile } from '../save-file.js';
