@@ -34,6 +34,7 @@ export interface MeterSigner {
 /** One register value that a signed message says. */
 export interface VouchedReading {
   readonly hash: string;
+  readonly meter: string;
   readonly register: Register;
   readonly readAt: Instant;
   readonly microWh: bigint;
@@ -68,6 +69,7 @@ export function readingsSaid(
         ? []
         : {
             hash: readingHash(meter, readAt, register, microWh, payloadHash),
+            meter,
             register,
             readAt,
             microWh,

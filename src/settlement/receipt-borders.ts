@@ -20,7 +20,7 @@ export type Following =
   | 'bounded'
   | 'not vouched'
   | 'not known'
-  | { readonly expected: string; readonly found: number };
+  | { readonly expected: string; readonly found: number | string };
 
 /** The readings of both borders, by their hashes. */
 export function namesOf({ startReadings, endReadings }: RegisterShown): string[] {
@@ -42,6 +42,9 @@ export function followsFrom(
   for (const [place, name] of names.entries()) {
     const reading = vouched.get(name);
     if (!reading) return 'not vouched';
+    if (reading.meter !== register.meter || reading.register !== register.register) {
+      return { expected: 'readings of its own', found: `${reading.meter} ${reading.register}` };
+    }
     const microWh = reading.microWh + offsetMicroWh(offsets?.[place] ?? '0');
     levels.push({ atMillis: parseInstant(reading.readAt), microWh });
   }

@@ -176,30 +176,30 @@ describe('the devices of a street', () => {
 });
 
 describe('a secret', () => {
-  const SECRET = '/operator/microgrids/street/devices/m2/secret';
+  const DEVICES = '/operator/microgrids/street/devices';
+  const rotated = async (device: string) =>
+    (await call('otto', 'POST', `${DEVICES}/${device}/secret`)).body.secret;
+  const ended = (client: MqttClient) =>
+    new Promise((resolve) => client.once('close', () => resolve(undefined)));
 
   it('is shown once, and ends with the next one or when it is revoked, connections too', async () => {
-    const rotated = async () => (await call('otto', 'POST', SECRET)).body.secret;
-    const ended = (client: MqttClient) =>
-      new Promise((resolve) => client.once('close', () => resolve(undefined)));
-    const first = await rotated();
-    const early = await connect('m2', first);
-    const cut = ended(early);
-    const second = await rotated();
-    expect(second).not.toBe(first);
+    const [first, other] = [await rotated('m2'), await rotated('h2')];
+    const [meter, display] = [await connect('m2', first), await connect('h2', other)];
+    const cut = Promise.all([ended(meter), ended(display)]);
+    const second = await rotated('m2');
+    expect((await call('otto', 'DELETE', `${DEVICES}/h2/secret`)).status).toBe(204);
     await expect(connect('m2', first)).rejects.toThrow();
+    await expect(connect('h2', other)).rejects.toThrow();
     const late = await connect('m2', second);
     await cut;
-    for (const path of ['meters', 'devices/m2', 'meters/m2/profile', 'meters/m2/heard']) {
+    expect(late.connected).toBe(true);
+    await late.endAsync();
+    for (const path of ['meters', 'meters/m2/profile', 'meters/m2/heard']) {
       const shown = JSON.stringify(
         await call('otto', 'GET', `/operator/microgrids/street/${path}`),
       );
-      for (const secret of [first, second]) expect(shown).not.toContain(secret);
+      for (const secret of [first, second, other]) expect(shown).not.toContain(secret);
     }
-    const revoked = ended(late);
-    expect((await call('otto', 'DELETE', SECRET)).status).toBe(204);
-    await expect(connect('m2', second)).rejects.toThrow();
-    await revoked;
   });
 });
 

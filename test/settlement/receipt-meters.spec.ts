@@ -105,6 +105,20 @@ describe('a border that does not follow from what was signed', () => {
     expect([misfit?.field, misfit?.expected]).toEqual([field, expected]);
   });
 
+  test('a register that is told from the readings of another', () => {
+    let imported: string[] = [];
+    const change = (slot: MeterSlot): MeterSlot => {
+      if (slot.meterId !== 'h0-grid') return slot;
+      if (slot.register === 'import') imported = slot.start!.readingHashes;
+      return { ...slot, start: { ...slot.start!, readingHashes: imported } };
+    };
+    expect(check(signedStreet(undefined, change).receipt).misfit).toMatchObject({
+      field: 'facts.registers h0-grid export startWh',
+      expected: 'readings of its own',
+      found: 'h0-grid import',
+    });
+  });
+
   test('but where like days gave a place between two readings, that may be', () => {
     const change = ofEnd('h0-grid', { likeDays: ['2026-05-31'] });
     expect(saysOf(check(signedStreet(undefined, change).receipt))).toContain('5 of 10 register');

@@ -99,11 +99,12 @@ function fact(household: string, cause: string, facts: JsonObject): RecordDraft 
   };
 }
 
-function payloadOf(PG: string, TM: string, RV: string): object {
+/** A reading of the import register, in kWh, as OCMF has it. */
+export function payloadOf(PG: string, TM: string, RV: string): object {
   return { FV: '1.0', PG, MS: 'M1', RD: [{ TM, RV, RI: '1-0:1.8.0', RU: 'kWh', ST: 'G', EF: '' }] };
 }
 
-function ocmf(payload: object, SA: string, key: KeyObject): Buffer {
+export function ocmf(payload: object, SA: string, key: KeyObject): Buffer {
   const text = JSON.stringify(payload);
   const SD = sign('sha256', Buffer.from(text), key).toString('hex');
   return Buffer.from(`OCMF|${text}|${JSON.stringify({ SA, SD })}`);
