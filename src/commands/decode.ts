@@ -10,6 +10,7 @@ import type {
   ProfileReading,
 } from '../metering/profiles/profile.js';
 import { formatRegisterWh } from '../units/energy.js';
+import { printable } from '../units/printable.js';
 import { parseInstant } from '../units/slot.js';
 
 const MOST_MEGABYTES = 64;
@@ -90,7 +91,7 @@ async function main(): Promise<number> {
   const outputs = messages.map((message) => session.take(message));
   process.stdout.write(values.json ? `${asJson(outputs)}\n` : readable(outputs));
   for (const { topic: command } of outputs.flatMap(({ publish }) => publish ?? [])) {
-    process.stderr.write(`decode: the service would now publish to ${command}\n`);
+    process.stderr.write(`decode: the service would now publish to ${printable(command)}\n`);
   }
   return 0;
 }
@@ -205,5 +206,7 @@ function readable(outputs: readonly ProfileOutput[]): string {
     }),
     ...rejections.map(({ reason, detail }) => `refused  ${reason}: ${detail}`),
   ]);
-  return lines.length === 0 ? 'nothing to read, and nothing wrong\n' : `${lines.join('\n')}\n`;
+  return lines.length === 0
+    ? 'nothing to read, and nothing wrong\n'
+    : `${lines.map(printable).join('\n')}\n`;
 }

@@ -8,6 +8,7 @@ import { MAPPING } from '../metering/profiles/mapping.js';
 import type { Mapping } from '../metering/profiles/mapping.js';
 import { PROFILE_NAMES, PROFILES } from '../metering/profiles/profile.js';
 import type { MeterRole } from '../parties/microgrid.js';
+import { printable } from '../units/printable.js';
 
 /**
  * `npm run meter-test`: listens at the broker to one device and says in plain words what it hears and
@@ -105,7 +106,8 @@ async function main(): Promise<number> {
       ...rejections.map(({ reason, detail }) => `refused, ${reason}: ${detail}`),
     ];
     const what = said.length > 0 ? said.join('; ') : 'nothing for a meter';
-    process.stderr.write(`${message.topic}${message.retained ? ' (kept)' : ''}: ${what}\n`);
+    const line = `${message.topic}${message.retained ? ' (kept)' : ''}: ${what}`;
+    process.stderr.write(`${printable(line)}\n`);
   });
   const report = test.report({ topic: filters.join(', '), profile: name, seconds, role });
   const isGood = report.problems.length === 0 && report.registers.length > 0;
@@ -179,7 +181,7 @@ function inWords({ messages, registers, powerW, problems }: MeterReport): string
   ];
   const wrong = problems.map(({ advice }) => `- ${advice}`);
   const verdict = wrong.length > 0 ? ['Not yet right:', ...wrong] : ['Nothing is wrong.'];
-  return `${[...heard, ...verdict].join('\n')}\n`;
+  return `${[...heard, ...verdict].map(printable).join('\n')}\n`;
 }
 
 async function readMapping(file: string): Promise<Mapping> {

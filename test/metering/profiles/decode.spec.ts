@@ -69,6 +69,16 @@ describe('npm run decode', () => {
     });
   }, 300_000);
 
+  it('shows what a stranger calls its device without its control characters', async () => {
+    const { output } = await decode(
+      'spBv1.0/g/NBIRTH/n\t08011800\nspBv1.0/g/DDATA/n/\u001b[2J\t08021801\n',
+      '--profile=sparkplug',
+      '--stream',
+      '--encoding=hex',
+    );
+    expect(output).toBe('refused  not_born: \uFFFD[2J was not heard to be born\n');
+  });
+
   it('says what is refused, exits 0, and takes a mapping and the moment of arrival', async () => {
     const mapping = { sources: [{ path: 'a.kwh', register: 'import' }] };
     const { output, status } = await decode(
