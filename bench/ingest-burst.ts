@@ -4,7 +4,7 @@ import { startService, type RunningService } from '../src/service.js';
 import { SlotClockService } from '../src/settlement/slot-clock.service.js';
 import { formatInstant } from '../src/units/slot.js';
 import { withDatabase } from './database.js';
-import { nowMillis, STARTS_MILLIS, type PublishPlan, type Street } from './ingest-plan.js';
+import { nowMillis, type PublishPlan, type Street } from './ingest-plan.js';
 import { enrol, Meters, type Transport } from './ingest-stage.js';
 import { startMosquitto } from './mosquitto.js';
 import { progress } from './report.js';
@@ -30,7 +30,10 @@ export async function measureBursts(
   street: Street,
 ): Promise<Burst[]> {
   return withDatabase(async ({ database, settings }) => {
-    const gateways = await enrol(database, street, new Date(STARTS_MILLIS));
+    const gateways = await enrol(database, street, STARTS_MILLIS);
+    await database.query('INSERT INTO market_clock (now) SELECT $1::timestamptz', [
+      new Date(STARTS_MILLIS).toISOString(),
+    ]);
     const meters = new Meters();
     const bursts: Burst[] = [];
     try {
@@ -91,6 +94,7 @@ function planOf(
   return {
     ...where,
     street,
+    startsMillis: STARTS_MILLIS,
     readingsAMessage: isFirst ? 4 : 3,
     startSecond: isFirst ? 0 : quarter * QUARTER_SECONDS + SECONDS_APART,
     secondsApart: SECONDS_APART,
@@ -101,5 +105,6 @@ function planOf(
   };
 }
 
+const STARTS_MILLIS = Date.parse('2026-06-01T00:00:00Z');
 const QUARTER_SECONDS = 900;
 const SECONDS_APART = 300;

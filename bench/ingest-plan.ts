@@ -6,7 +6,8 @@ export interface PublishPlan {
   gateways: { username: string; password: string }[];
   street: Street;
   readingsAMessage: number;
-  /** Of the first reading of every meter after `STARTS_MILLIS`, and from one to the next. */
+  startsMillis: number;
+  /** Of the first reading of every meter after that, and from one to the next. */
   startSecond: number;
   secondsApart: number;
   millis: number;
@@ -30,8 +31,6 @@ export interface Published {
   sentAt: Float64Array;
   acknowledgedAt: Float64Array;
 }
-
-export const STARTS_MILLIS = Date.parse('2026-06-01T00:00:00Z');
 
 export function microgridOf(at: number): string {
   return `bench-${String(at).padStart(3, '0')}`;
@@ -74,11 +73,11 @@ export function topicOf(number: number, { street }: PublishPlan): string {
  * where its last message ended.
  */
 export function payloadOf(number: number, plan: PublishPlan): string {
-  const { readingsAMessage, startSecond, secondsApart } = plan;
+  const { readingsAMessage, startsMillis, startSecond, secondsApart } = plan;
   const { meter, round } = senderOf(number, plan.street);
   const readings = Array.from({ length: readingsAMessage }, (_, index) => {
     const second = startSecond + (round * readingsAMessage + index) * secondsApart;
-    const readAt = `${new Date(STARTS_MILLIS + second * 1_000).toISOString().slice(0, 19)}Z`;
+    const readAt = `${new Date(startsMillis + second * 1_000).toISOString().slice(0, 19)}Z`;
     const power = index === readingsAMessage - 1 ? `,"powerW":${number}` : '';
     return `{"readAt":"${readAt}","importWh":${(meter + second * 0.137).toFixed(3)}${power}}`;
   });

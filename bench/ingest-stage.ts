@@ -11,7 +11,6 @@ import {
   microgridOf,
   nowMillis,
   numberOf,
-  STARTS_MILLIS,
   type Published,
   type PublishPlan,
   type Street,
@@ -55,6 +54,7 @@ export class Stage {
     private readonly meters: Meters,
     private readonly street: Street,
     private readonly gateways: PublishPlan['gateways'],
+    private readonly startsMillis: number,
   ) {}
 
   /** Empties the tables, as they were before the first run. */
@@ -89,6 +89,7 @@ export class Stage {
         url: mosquitto?.url ?? `mqtt://127.0.0.1:${broker.port}`,
         gateways: this.gateways,
         street: this.street,
+        startsMillis: this.startsMillis,
         startSecond: this.nextSecond,
         secondsApart: 1,
         messagesASecond: pace,
@@ -169,9 +170,13 @@ export class Meters {
 }
 
 /** Grid meters, one a household, behind their gateways, straight into the tables. */
-export async function enrol(sql: Sql, street: Street, now: Date): Promise<PublishPlan['gateways']> {
+export async function enrol(
+  sql: Sql,
+  street: Street,
+  startsMillis: number,
+): Promise<PublishPlan['gateways']> {
   const { microgrids, metersEach, gatewaysEach } = street;
-  await sql.query('INSERT INTO market_clock (now) SELECT $1::timestamptz', [now.toISOString()]);
+  const startsAt = new Date(startsMillis).toISOString();
   const gateways: PublishPlan['gateways'] = [];
   for (let at = 0; at < microgrids; at += 1) {
     const microgrid = microgridOf(at);
@@ -179,7 +184,7 @@ export async function enrol(sql: Sql, street: Street, now: Date): Promise<Publis
       meterOf(at * metersEach + place),
     );
     const names = Array.from({ length: gatewaysEach }, (_, place) => `${microgrid}-gw${place}`);
-    await enrolOne(sql, microgrid, meters, names);
+    await enrolOne(sql, microgrid, meters, names, startsAt);
     const named = names.map((username) => ({ username, kind: 'gateway' as const }));
     const issued = await issueSecrets(sql, microgrid, named);
     gateways.push(...issued.map(({ username, secret }) => ({ username, password: secret })));
@@ -192,8 +197,8 @@ async function enrolOne(
   microgrid: string,
   meters: readonly string[],
   gateways: readonly string[],
+  startsAt: string,
 ): Promise<void> {
-  const startsAt = new Date(STARTS_MILLIS).toISOString();
   const households = meters.map((meter) => `h-${meter}`);
   await sql.query(
     `INSERT INTO microgrid (microgrid_id, name, currency, credit_limit_micro, starts_at)

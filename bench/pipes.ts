@@ -19,7 +19,8 @@ export interface Pipe {
 
 /** Devices, decoding, judging and storing as the service does them. */
 export function servicePipe({ database, settings }: BenchDatabase): Pipe {
-  const clock = new MarketClockService(settings, database);
+  // As nearly every service: a simulated clock is asked of the database for every batch.
+  const clock = new MarketClockService({ ...settings, marketClock: 'system' }, database);
   const devices = new DeviceService(database, clock, new LedgerService());
   const metering = new MeteringService(new IntakeService(database, clock, settings));
   return {

@@ -19,11 +19,18 @@ export function settlementsTopic(microgridId: string, householdId: string): stri
 export function parseReadingsTopic(
   topic: string,
 ): { microgridId: string; meterId: string } | undefined {
-  const [root, microgridId, meters, meterId, readings, ...rest] = topic.split('/');
-  const fits =
-    root === 'microgrids' && meters === 'meters' && readings === 'readings' && rest.length === 0;
-  return fits && isIdent(microgridId) && isIdent(meterId) ? { microgridId, meterId } : undefined;
+  if (!topic.startsWith(ROOT) || !topic.endsWith(READINGS)) return undefined;
+  const end = topic.indexOf('/', ROOT.length);
+  if (!topic.startsWith(METERS, end)) return undefined;
+  const microgridId = topic.slice(ROOT.length, end);
+  const meterId = topic.slice(end + METERS.length, -READINGS.length);
+  // An id has no slash, so there is no further level.
+  return isIdent(microgridId) && isIdent(meterId) ? { microgridId, meterId } : undefined;
 }
+
+const ROOT = 'microgrids/';
+const METERS = '/meters/';
+const READINGS = '/readings';
 
 /** Whether a topic filter with `+` and `#` covers a topic. MQTT 3.1.1, section 4.7. */
 export function filterCovers(filter: string, topic: string): boolean {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type pg from 'pg';
 
 /** Rows for one table. */
@@ -25,13 +26,20 @@ export class CopyIn implements pg.Submittable {
 
   submit(connection: pg.Connection): void {
     const wire = connection as pg.Connection & CopyConnection;
+    const { stream } = wire;
+    // In one write; and past the serialiser of `pg`, which would copy the rows, and from then on
+    // allocate as much for every message of any connection.
+    stream.cork();
     wire.query(this.copies.map(({ text }) => text).join(';'));
     for (const { rows } of this.copies) {
       for (let at = 0; at < rows.length; at += CHUNK_BYTES) {
-        wire.sendCopyFromChunk(rows.subarray(at, at + CHUNK_BYTES));
+        const chunk = rows.subarray(at, at + CHUNK_BYTES);
+        stream.write(copyDataHeader(chunk.length));
+        stream.write(chunk);
       }
       wire.endCopyFrom();
     }
+    stream.uncork();
   }
 
   handleCopyInResponse(): void {}
@@ -47,10 +55,18 @@ export class CopyIn implements pg.Submittable {
   }
 }
 
-/** The serialiser of `pg` keeps a buffer as long as the longest message. */
-const CHUNK_BYTES = 1 << 17;
+/** Of a CopyData message: its type, and its length with that of itself. */
+function copyDataHeader(bytes: number): Buffer {
+  const header = Buffer.allocUnsafe(5);
+  header.write('d', 'latin1');
+  header.writeInt32BE(bytes + 4, 1);
+  return header;
+}
+
+/** The server holds a message in memory as a whole. */
+const CHUNK_BYTES = 1 << 20;
 
 interface CopyConnection {
-  sendCopyFromChunk(rows: Uint8Array): void;
+  readonly stream: Duplex;
   endCopyFrom(): void;
 }

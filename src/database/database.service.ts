@@ -73,8 +73,10 @@ export class DatabaseService implements Sql, OnApplicationShutdown {
     return rowsOf<Row>(await this.pool.query(text, [...parameters]));
   }
 
-  copyIn(copies: readonly Copy[]): Promise<void> {
-    return this.transaction((sql) => sql.copyIn(copies));
+  /** All of it or nothing: statements sent as one text are one transaction. */
+  async copyIn(copies: readonly Copy[]): Promise<void> {
+    if (copies.length === 0) return;
+    await this.onClient((client) => client.query(new CopyIn(copies)).done);
   }
 
   /**
@@ -82,31 +84,40 @@ export class DatabaseService implements Sql, OnApplicationShutdown {
    * when it rejects. The `Sql` it is given refuses to be used afterwards.
    */
   async transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return this.onClient(async (client, breaks) => {
+      const sql = new Transaction(client);
+      try {
+        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+        const result = await work(sql);
+        sql.close();
+        const end = await client.query('COMMIT');
+        // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and no error.
+        if (end.command !== 'COMMIT')
+          throw new Error('The transaction had failed; nothing was kept.');
+        return result;
+      } catch (error) {
+        sql.close();
+        await client.query('ROLLBACK').catch(breaks);
+        throw error;
+      }
+    });
+  }
+
+  /** Runs `work` on a connection of its own, which is given up where it `breaks`. */
+  private async onClient<T>(
+    work: (client: pg.PoolClient, breaks: (cause: Error) => void) => Promise<T>,
+  ): Promise<T> {
     const client = await this.pool.connect();
     let broken: Error | undefined;
     // Without a listener, a connection lost between two statements would end the process.
-    const onError = (error: Error): void => {
-      broken = error;
+    const breaks = (cause: Error): void => {
+      broken = cause;
     };
-    client.on('error', onError);
-    const sql = new Transaction(client);
+    client.on('error', breaks);
     try {
-      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
-      const result = await work(sql);
-      sql.close();
-      const end = await client.query('COMMIT');
-      // PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, and no error.
-      if (end.command !== 'COMMIT')
-        throw new Error('The transaction had failed; nothing was kept.');
-      return result;
-    } catch (error) {
-      sql.close();
-      await client.query('ROLLBACK').catch((cause: Error) => {
-        broken = cause;
-      });
-      throw error;
+      return await work(client, breaks);
     } finally {
-      client.off('error', onError);
+      client.off('error', breaks);
       client.release(broken);
     }
   }

@@ -44,11 +44,19 @@ function asReplayed(message: JudgedMessage): JudgedMessage {
   return { ...message, readings: [], rejections: [{ reason: 'replayed', detail }] };
 }
 
-async function assertKeys(sql: Sql, messages: readonly JudgedMessage[]): Promise<void> {
+/** @throws KeysChanged when a key of one of the meters is not the one that it was judged with */
+export async function assertKeys(sql: Sql, messages: readonly JudgedMessage[]): Promise<void> {
   if (messages.length === 0) return;
-  const [microgridIds, meterIds, numbers] = columnsOf(oneOfEach(messages));
-  const [changed] = await sql.query(CHANGED_KEYS, [microgridIds, meterIds, numbers]);
-  if (changed) throw new KeysChanged();
+  const judgedWith = new Map(messages.map(({ meterId, keyNumber }) => [meterId, keyNumber]));
+  const microgridIds = new Set(messages.map(({ microgridId }) => microgridId));
+  const rows = await sql.query<{ meterId: string; number: number }>(LATEST_KEYS, [
+    [...microgridIds],
+    [...judgedWith.keys()],
+  ]);
+  const latest = new Map(rows.map(({ meterId, number }) => [meterId, number]));
+  for (const [meterId, number] of judgedWith) {
+    if (number !== (latest.get(meterId) ?? 0)) throw new KeysChanged();
+  }
 }
 
 /** In the order of their keys, so that two batches cannot wait for each other in a circle. */
@@ -110,17 +118,11 @@ function nameOf({ meterId, counter }: JudgedMessage): string {
   return `${meterId} ${counter?.context ?? ''}`;
 }
 
-// The keys of all these meters at once: most meters have none.
-const CHANGED_KEYS = `
-SELECT judged.meter_id
-FROM unnest($1::text[], $2::text[], $3::integer[]) AS judged (microgrid_id, meter_id, number)
-LEFT JOIN (
-  SELECT microgrid_id, meter_id, max(number) AS number FROM meter_key
-  WHERE microgrid_id = ANY ($1::text[]) AND meter_id = ANY ($2::text[])
-  GROUP BY microgrid_id, meter_id
-) key USING (microgrid_id, meter_id)
-WHERE judged.number <> coalesce(key.number, 0)
-LIMIT 1`;
+// An id is one meter's in all of a deployment. Most meters have no key, and no row here.
+const LATEST_KEYS = `
+SELECT meter_id AS "meterId", max(number) AS number FROM meter_key
+WHERE microgrid_id = ANY ($1::text[]) AND meter_id = ANY ($2::text[])
+GROUP BY meter_id`;
 
 const LOCK_COUNTERS = `
 INSERT INTO meter_counter AS held (microgrid_id, meter_id, key_number, context, counter)

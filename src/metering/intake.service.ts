@@ -10,7 +10,7 @@ import { BoundedSet } from '../parties/bounded-set.js';
 import { MarketClockService } from '../parties/market-clock.service.js';
 import { parseInstant } from '../units/slot.js';
 import { KeysChanged } from './counter.store.js';
-import { storeBatch } from './intake.store.js';
+import { copyBatch, storeBatch } from './intake.store.js';
 import type { StoredBatch } from './intake.store.js';
 import { blamesKey, blamesMeter, judge, openMessage } from './intake-verdict.js';
 import type { EnrolledMeter, JudgedMessage, OpenedMessage, Verdict } from './intake-verdict.js';
@@ -180,9 +180,9 @@ export class IntakeService implements BeforeApplicationShutdown {
       const mayCopy = attempt === 1 && this.cautiousBatches === 0;
       if (this.cautiousBatches > 0) this.cautiousBatches -= 1;
       try {
-        const stored = await this.database.transaction((sql) =>
-          storeBatch(sql, judged, { newest, mayCopy }),
-        );
+        const stored =
+          (mayCopy ? await copyBatch(this.database, judged, newest) : null) ??
+          (await this.database.transaction((sql) => storeBatch(sql, judged, { newest, mayCopy })));
         newest.add(stored.kept);
         return stored;
       } catch (error) {
@@ -238,7 +238,8 @@ export class IntakeService implements BeforeApplicationShutdown {
     };
     const sql: Sql = this.database;
     const meters = await this.directory.find(sql, idsOf(withReadings), maxAgeMillis);
-    const verdicts = await Promise.all(messages.map((message) => verdictOf(message, meters)));
+    const found = messages.map((message) => verdictOf(message, meters));
+    const verdicts = found.every(isAtHand) ? found : await Promise.all(found);
     const judged = messages.map((message, at) => ({ message, verdict: verdicts[at]! }));
     // What is remembered may be out of date: nobody is refused for it unasked.
     for (const [blames, ageMillis] of ASKED_AGAIN) {
@@ -284,6 +285,10 @@ function open(message: IncomingMessage): OpenedMessage {
 
 function nameOf({ meterId, payload }: OpenedMessage): string {
   return `${meterId} ${createHash('sha256').update(payload).digest('base64')}`;
+}
+
+function isAtHand(verdict: Verdict | Promise<Verdict>): verdict is Verdict {
+  return !(verdict instanceof Promise);
 }
 
 function idsOf(messages: readonly OpenedMessage[]): Set<string> {

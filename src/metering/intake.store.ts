@@ -4,10 +4,12 @@ import type { Sql } from '../database/database.service.js';
 import { meterKey } from '../parties/meter-key.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import { formatRegisterWh } from '../units/energy.js';
-import { formatInstant, parseInstant } from '../units/slot.js';
+import { parseInstant } from '../units/slot.js';
 import type { Instant } from '../units/slot.js';
-import { believeCounters } from './counter.store.js';
+import { assertKeys, believeCounters } from './counter.store.js';
 import type { EnrolledMeter, JudgedMessage, NewReading } from './intake-verdict.js';
+import { markLate, mayBeLate, readClosedThrough } from './late.store.js';
+import { isSameRegister } from './newest-readings.js';
 import type { NewestReadings } from './newest-readings.js';
 import { RejectionTally } from './rejection-tally.js';
 
@@ -33,6 +35,31 @@ export interface BatchHints {
 }
 
 /**
+ * Keeps a batch against which nothing speaks, as nearly every one is: nothing of it is signed, refused,
+ * known or late. What there is to ask is asked at once, and all the rest is one round trip.
+ * @returns null, with nothing written, for every other batch
+ * @throws KeysChanged when a key of one of the meters is another one by now
+ */
+export async function copyBatch(
+  sql: Sql,
+  messages: readonly JudgedMessage[],
+  newest: NewestReadings,
+): Promise<StoredBatch | null> {
+  const isPlain = messages.every(
+    ({ counter, rejections }) => counter === null && rejections.length === 0,
+  );
+  if (!isPlain) return null;
+  const incoming = incomingByKey(hashed(messages));
+  if (splitByNews(incoming, newest).known.length > 0) return null;
+  const kept = incoming.map(({ reading }) => reading);
+  const [closed] = await Promise.all([readClosedThrough(sql, kept), assertKeys(sql, messages)]);
+  // A slot that closes from here on finds that its end has moved when the next one closes.
+  if (mayBeLate(kept, newest, closed).length > 0) return null;
+  await copyFresh(sql, incoming);
+  return { accepted: kept.length, repeated: 0, rejected: {}, kept };
+}
+
+/**
  * Keeps readings, raw payloads and rejections of the messages. The first value of a reading counts;
  * the same again is a repeat, another one a contradiction, which is kept beside it.
  * Rows go in by key, so that two batches cannot wait for each other in a circle.
@@ -43,15 +70,14 @@ export async function storeBatch(
   { newest, mayCopy }: BatchHints,
 ): Promise<StoredBatch> {
   const believed = await believeCounters(sql, messages);
-  const hashed = believed.map((message) => ({
-    message,
-    payloadHash: hash('sha256', message.payload, 'buffer'),
-  }));
-  const incoming = incomingByKey(hashed);
+  const sources = hashed(believed);
+  const incoming = incomingByKey(sources);
   const { fresh, known } = mayCopy ? splitByNews(incoming, newest) : { fresh: [], known: incoming };
   const rejections = new RejectionTally();
-  for (const { message, payloadHash } of hashed) {
-    for (const rejection of message.rejections) rejections.add(message, payloadHash, rejection);
+  for (const { message, payloadHash } of sources) {
+    for (const rejection of message.rejections) {
+      rejections.add(message, bytesOf(payloadHash), rejection);
+    }
   }
   await copyFresh(sql, fresh);
   const counts = { accepted: fresh.length, repeated: 0 };
@@ -66,14 +92,17 @@ export async function storeBatch(
       for (const { place } of places) {
         const { source, reading } = known[place - 1]!;
         const detail = `${reading.readAt} already has another ${reading.register} value: the first one counts`;
-        rejections.add(source.message, source.payloadHash, { reason: 'contradicts', detail });
+        rejections.add(source.message, bytesOf(source.payloadHash), {
+          reason: 'contradicts',
+          detail,
+        });
       }
     }
     await insertPayloads(sql, known);
   }
-  if (counts.accepted > 0) await markLate(sql, incoming, newest);
-  if (!rejections.isEmpty) await sql.query(UPSERT_REJECTIONS, rejections.columns());
   const kept = incoming.map(({ reading }) => reading);
+  if (counts.accepted > 0) await markLate(sql, kept, newest);
+  if (!rejections.isEmpty) await sql.query(UPSERT_REJECTIONS, rejections.columns());
   return { ...counts, rejected: rejections.countsByReason(), kept };
 }
 
@@ -101,7 +130,8 @@ export async function readMeters(
 
 interface HashedMessage {
   message: JudgedMessage;
-  payloadHash: Buffer;
+  /** SHA-256, its bytes as characters: a batch has thousands, and a buffer each would burden the heap. */
+  payloadHash: string;
 }
 
 interface Incoming {
@@ -109,9 +139,16 @@ interface Incoming {
   source: HashedMessage;
 }
 
+function hashed(messages: readonly JudgedMessage[]): HashedMessage[] {
+  return messages.map((message) => ({
+    message,
+    payloadHash: hash('sha256', message.payload, 'binary'),
+  }));
+}
+
 /** Messages first, so that nearly nothing is left to sort when their readings are. */
-function incomingByKey(hashed: readonly HashedMessage[]): Incoming[] {
-  return hashed
+function incomingByKey(sources: readonly HashedMessage[]): Incoming[] {
+  return sources
     .filter(({ message }) => message.readings.length > 0)
     .sort((a, b) => byKey(a.message.readings[0]!, b.message.readings[0]!))
     .flatMap((source) => source.message.readings.map((reading) => ({ reading, source })))
@@ -139,12 +176,14 @@ function splitByNews(
   const fresh: Incoming[] = [];
   const known: Incoming[] = [];
   let previous: NewReading | undefined;
+  let lastMillis = -Infinity;
   for (const each of incoming) {
     const { reading } = each;
-    const isNews =
-      reading.readAtMillis > (newest.of(reading) ?? -Infinity) &&
-      !(previous && byKey(previous, reading) === 0);
-    (isNews ? fresh : known).push(each);
+    if (!previous || !isSameRegister(previous, reading)) {
+      lastMillis = newest.of(reading) ?? -Infinity;
+    }
+    (reading.readAtMillis > lastMillis ? fresh : known).push(each);
+    lastMillis = Math.max(lastMillis, reading.readAtMillis);
     previous = reading;
   }
   return { fresh, known };
@@ -163,11 +202,11 @@ async function copyFresh(sql: Sql, fresh: readonly Incoming[]): Promise<void> {
       .epochMillis(reading.readAtMillis)
       .numeric6(reading.microWh)
       .int4(reading.powerW)
-      .bytea(source.payloadHash);
+      .latin1(source.payloadHash);
   }
   const payloads = new CopyRows(3);
   for (const { message, payloadHash } of payloadsOf(fresh)) {
-    payloads.row().text(message.microgridId).bytea(payloadHash).bytea(message.payload);
+    payloads.row().text(message.microgridId).latin1(payloadHash).bytea(message.payload);
   }
   await sql.copyIn([
     { text: COPY_READINGS, rows: readings.end() },
@@ -183,57 +222,15 @@ function columnsOf(incoming: readonly Incoming[]): unknown[][] {
     incoming.map(({ reading }) => reading.readAt),
     incoming.map(({ reading }) => formatRegisterWh(reading.microWh)),
     incoming.map(({ reading }) => reading.powerW),
-    incoming.map(({ source }) => source.payloadHash),
+    incoming.map(({ source }) => bytesOf(source.payloadHash)),
   ];
-}
-
-/**
- * A reading comes late when it lies up to the end of the last closed slot, or behind that but
- * between readings that reach across it: then it moves the border they were settled with.
- * @param incoming by key
- */
-async function markLate(
-  sql: Sql,
-  incoming: readonly Incoming[],
-  newest: NewestReadings,
-): Promise<void> {
-  const microgridIds = [...new Set(incoming.map(({ reading }) => reading.microgridId))];
-  const closed = await sql.query<{ microgrid_id: string; through: Instant }>(CLOSED_THROUGH, [
-    microgridIds,
-  ]);
-  const throughMillis = new Map(
-    closed.map(({ microgrid_id, through }) => [microgrid_id, parseInstant(through)]),
-  );
-  const suspects = incoming.flatMap(({ reading }, index) => {
-    const through = throughMillis.get(reading.microgridId);
-    if (through === undefined) return [];
-    if (reading.readAtMillis <= through) return [{ reading, through }];
-    // Behind another one that is itself behind the border, it does not reach across.
-    const last = newest.of(reading);
-    if (last !== undefined && last >= through && last < reading.readAtMillis) return [];
-    const previous = incoming[index - 1]?.reading;
-    const follows = previous && previous.readAtMillis > through && sameRegister(previous, reading);
-    return follows ? [] : [{ reading, through }];
-  });
-  if (suspects.length === 0) return;
-  await sql.query(MARK_LATE, [
-    suspects.map(({ reading }) => reading.microgridId),
-    suspects.map(({ reading }) => reading.meterId),
-    suspects.map(({ reading }) => reading.register),
-    suspects.map(({ reading }) => reading.readAt),
-    suspects.map(({ through }) => formatInstant(through)),
-  ]);
-}
-
-function sameRegister(a: NewReading, b: NewReading): boolean {
-  return a.register === b.register && a.meterId === b.meterId && a.microgridId === b.microgridId;
 }
 
 async function insertPayloads(sql: Sql, incoming: readonly Incoming[]): Promise<void> {
   const rows = payloadsOf(incoming);
   await sql.query(INSERT_PAYLOADS, [
     rows.map(({ message }) => message.microgridId),
-    rows.map(({ payloadHash }) => payloadHash),
+    rows.map(({ payloadHash }) => bytesOf(payloadHash)),
     rows.map(({ message }) => message.payload),
   ]);
 }
@@ -246,10 +243,13 @@ function payloadsOf(incoming: readonly Incoming[]): HashedMessage[] {
     .filter((source, index, sorted) => index === 0 || byPayloadKey(sorted[index - 1]!, source) < 0);
 }
 
+function bytesOf(payloadHash: string): Buffer {
+  return Buffer.from(payloadHash, 'latin1');
+}
+
 function byPayloadKey(a: HashedMessage, b: HashedMessage): number {
   return (
-    compare(a.message.microgridId, b.message.microgridId) ||
-    Buffer.compare(a.payloadHash, b.payloadHash)
+    compare(a.message.microgridId, b.message.microgridId) || compare(a.payloadHash, b.payloadHash)
   );
 }
 
@@ -313,35 +313,6 @@ const INSERT_PAYLOADS = `
 INSERT INTO reading_payload (microgrid_id, payload_hash, bytes)
 SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
 ON CONFLICT (microgrid_id, payload_hash) DO NOTHING`;
-
-const CLOSED_THROUGH = `
-SELECT g.microgrid_id, closed.slot_start + make_interval(mins => g.slot_minutes) AS through
-FROM microgrid g
-CROSS JOIN LATERAL (
-  SELECT m.slot_start FROM measurement m WHERE m.microgrid_id = g.microgrid_id
-  ORDER BY m.slot_start DESC LIMIT 1
-) closed
-WHERE g.microgrid_id = ANY ($1::text[])`;
-
-const MARK_LATE = `
-INSERT INTO late_reading (microgrid_id, meter_id, register, read_at)
-SELECT DISTINCT i.microgrid_id, i.meter_id, i.register, i.read_at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-  AS i (microgrid_id, meter_id, register, read_at, through)
-WHERE i.read_at <= i.through OR (
-  NOT EXISTS (
-    SELECT FROM reading r
-    WHERE r.microgrid_id = i.microgrid_id AND r.meter_id = i.meter_id AND r.register = i.register
-      AND r.read_at >= i.through AND r.read_at < i.read_at
-  ) AND EXISTS (
-    SELECT FROM reading r
-    WHERE r.microgrid_id = i.microgrid_id AND r.meter_id = i.meter_id AND r.register = i.register
-      AND r.read_at > i.read_at
-  )
-)
-ORDER BY 1, 2, 3, 4
-ON CONFLICT (microgrid_id, meter_id, register, read_at)
-  DO UPDATE SET times = late_reading.times + 1`;
 
 const UPSERT_REJECTIONS = `
 INSERT INTO rejection

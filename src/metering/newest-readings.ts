@@ -15,15 +15,22 @@ export class NewestReadings {
     return this.millis[register].get(meterId);
   }
 
-  /** Once they are committed. */
+  /** Once they are committed. @param readings by register and time */
   add(readings: readonly NewReading[]): void {
-    for (const { meterId, register, readAtMillis } of readings) {
+    for (const [place, { meterId, register, readAtMillis }] of readings.entries()) {
+      const next = readings[place + 1];
+      if (next && isSameRegister(next, readings[place]!)) continue;
       const newest = this.millis[register];
       if (readAtMillis <= (newest.get(meterId) ?? -Infinity)) continue;
       if (newest.size >= MAX_REMEMBERED) newest.clear();
       newest.set(meterId, readAtMillis);
     }
   }
+}
+
+/** An id is one meter's in all of a deployment. */
+export function isSameRegister(a: NewReading, b: NewReading): boolean {
+  return a.register === b.register && a.meterId === b.meterId;
 }
 
 const MAX_REMEMBERED = 250_000;

@@ -92,7 +92,17 @@ export class DeviceService {
    * Whether the device may publish there. What a device with topics of its own says elsewhere, such
    * as its state or that it is online, is ignored: it cannot be made to keep it to itself.
    */
-  async mayPublish(principal: Principal, topic: string): Promise<boolean | 'ignored'> {
+  mayPublish(
+    principal: Principal,
+    topic: string,
+  ): Promise<boolean | 'ignored'> | boolean | 'ignored' {
+    // Nearly every message is this one, and promises would cost more than the answer.
+    const known = this.trusted(principal, RECHECK_MILLIS);
+    if (known && mayPublish(known, topic)) return true;
+    return this.mayPublishNow(principal, topic);
+  }
+
+  private async mayPublishNow(principal: Principal, topic: string): Promise<boolean | 'ignored'> {
     const now = await this.asEnrolledNow(principal);
     if (now === null) return false;
     if (mayPublish(now, topic)) return true;
@@ -228,13 +238,19 @@ export class DeviceService {
     principal: Principal,
     trustedMillis = RECHECK_MILLIS,
   ): Promise<Principal | null> {
-    const known = this.current.get(principal);
-    if (known && Date.now() < known.checkedAt + trustedMillis) return known.principal;
+    const known = this.trusted(principal, trustedMillis);
+    if (known !== undefined) return known;
     const device = (await this.gather(principal.username)).get(principal.username);
     const same = device !== undefined && device.secretHash === this.secretHashes.get(principal);
     const now = same ? principalOf(device) : null;
     this.remember(principal, this.secretHashes.get(principal) ?? '', now);
     return now;
+  }
+
+  /** What was found out no longer ago than this; undefined when it has to be asked again. */
+  private trusted(principal: Principal, trustedMillis: number): Principal | null | undefined {
+    const known = this.current.get(principal);
+    return known && Date.now() < known.checkedAt + trustedMillis ? known.principal : undefined;
   }
 
   private remember(principal: Principal, secretHash: string, now: Principal | null): void {

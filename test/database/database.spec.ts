@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { CopyRows } from '../../src/database/copy-rows.js';
 import type { Sql } from '../../src/database/database.service.js';
 import { freshDatabase, type FreshDatabase } from '../support/database.js';
 
@@ -107,4 +108,31 @@ it('a lost connection fails its transaction and nothing else', async () => {
   });
   await expect(lost).rejects.toThrow();
   expect(await database.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+});
+
+it('copies into several tables all or nothing', async () => {
+  await fresh.asOwner((sql) =>
+    sql.query(`CREATE TABLE copied (a integer PRIMARY KEY); CREATE TABLE also (a integer);
+      GRANT SELECT, INSERT ON copied, also TO neighborwatt_service`),
+  );
+  const rowsOf = (values: Iterable<number>) => {
+    const rows = new CopyRows(1);
+    for (const value of values) rows.row().int4(value);
+    return rows.end();
+  };
+  const copies = (...values: number[]) =>
+    ['also', 'copied'].map((table) => ({
+      text: `COPY ${table} (a) FROM STDIN (FORMAT binary)`,
+      rows: rowsOf(values),
+    }));
+  await fresh.database.copyIn(copies(1, 2));
+  await expect(fresh.database.copyIn(copies(3, 2))).rejects.toThrow(/duplicate key/);
+  // More than the server is sent at once, on the connection that was refused.
+  await fresh.database.copyIn([
+    { text: 'COPY also (a) FROM STDIN (FORMAT binary)', rows: rowsOf(Array(200_000).keys()) },
+  ]);
+  const [counts] = await fresh.database.query(
+    `SELECT (SELECT count(*) FROM copied) AS copied, (SELECT count(*) FROM also) AS also`,
+  );
+  expect(counts).toEqual({ copied: 2, also: 200_002 });
 });

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import type { Copy } from '../../src/database/copy-in.js';
 import type { DatabaseService, Sql } from '../../src/database/database.service.js';
 import { IntakeService } from '../../src/metering/intake.service.js';
 import { MeteringService } from '../../src/metering/metering.service.js';
@@ -326,6 +327,10 @@ function watching(
 ): DatabaseService {
   return {
     query: (text: string, parameters?: readonly unknown[]) => database.query(text, parameters),
+    copyIn: async (copies: readonly Copy[]): Promise<void> => {
+      await onTransaction();
+      await database.copyIn(copies);
+    },
     transaction: async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
       await onTransaction();
       return database.transaction((sql) =>
