@@ -8,6 +8,7 @@ import { SETTINGS, type Settings } from './config.js';
 import { DatabaseService } from './database/database.service.js';
 import { LedgerService } from './ledger/ledger.service.js';
 import { PublicationService } from './ledger/publication.service.js';
+import { MeterWatchService } from './metering/meter-watch.service.js';
 import { MeteringService } from './metering/metering.service.js';
 import { Public } from './parties/access.decorator.js';
 import { MarketClockService } from './parties/market-clock.service.js';
@@ -29,6 +30,7 @@ export class MetricsController {
     private readonly database: DatabaseService,
     private readonly broker: BrokerService,
     private readonly metering: MeteringService,
+    private readonly watch: MeterWatchService,
     private readonly parties: PartiesService,
     private readonly ledger: LedgerService,
     private readonly settlement: SettlementService,
@@ -80,6 +82,16 @@ export class MetricsController {
         for (const [outcome, count] of Object.entries(metering.counters())) {
           this.set({ outcome }, Number(count));
         }
+      },
+    });
+    const flags = () => this.flagCounts();
+    new Gauge({
+      name: 'neighborwatt_meter_flags',
+      help: 'Meters that deserve a look, by flag; each microgrid is looked at once an hour',
+      labelNames: ['flag'],
+      registers,
+      async collect() {
+        for (const [flag, count] of Object.entries(await flags())) this.set({ flag }, count);
       },
     });
     new Gauge({
@@ -156,6 +168,11 @@ export class MetricsController {
         }
       },
     });
+  }
+
+  private async flagCounts() {
+    const microgrids = await this.parties.microgrids(this.database);
+    return this.watch.flagCounts(microgrids.map(({ microgridId }) => microgridId));
   }
 
   private async slotFigures(): Promise<[string, number, number][]> {

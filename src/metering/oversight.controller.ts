@@ -8,12 +8,9 @@ import { pageOf, parsePage } from '../parties/page.js';
 import type { Page } from '../parties/page.js';
 import { ident, parse } from '../parties/parse.js';
 import { Problem } from '../units/problem.js';
-import { parseInstant } from '../units/slot.js';
-import type { Instant } from '../units/slot.js';
-import { flagsOf } from './meter-flags.js';
-import type { MeterFlag } from './meter-flags.js';
+import { watchedMeters, type WatchedMeter } from './meter-watch.service.js';
 import { MeteringService } from './metering.service.js';
-import type { MeterState, StoredFigures, StoredRejection } from './oversight.store.js';
+import type { StoredRejection } from './oversight.store.js';
 
 const PATH = z.object({ microgrid: ident });
 
@@ -51,74 +48,19 @@ export class OversightController {
     summary:
       'Meters with their last reading, how late it is, how far its clock is off, what was refused, and what deserves a look',
   })
-  async meters(@Param() params: unknown, @Query() query: unknown): Promise<Page<ShownMeter>> {
+  async meters(@Param() params: unknown, @Query() query: unknown): Promise<Page<WatchedMeter>> {
     const { microgrid } = parse(PATH, params);
     const { limit, after } = parsePage(query);
     if (after !== null && !ident.safeParse(after).success) throw unknownPosition();
-    const rows = await this.metering.meterStates(this.database, microgrid, { limit, after });
-    const now = await this.clock.now();
-    const ids = rows.map(({ meterId }) => meterId);
-    const figures = new Map(
-      (await this.metering.meterFigures(this.database, microgrid, ids, now)).map((each) => [
-        each.meterId,
-        each,
-      ]),
-    );
+    const page = { limit, after };
+    const watched = await watchedMeters(this.database, this.metering, this.clock, microgrid, page);
     return pageOf(
-      rows,
+      watched,
       limit,
-      ({ meterId }) => meterId,
-      (state) =>
-        shownMeter(state, figures.get(state.meterId)!, now, this.clock.mode === 'simulated'),
+      ({ meter }) => meter,
+      (meter) => meter,
     );
   }
-}
-
-interface ShownMeter {
-  meter: string;
-  household: string;
-  role: MeterState['role'];
-  gateway: string | null;
-  activeFrom: Instant;
-  activeUntil: Instant | null;
-  lastReadAt: Instant | null;
-  /** Market time since the last reading. */
-  silentSeconds: number | null;
-  rejected: MeterState['rejected'];
-  /**
-   * Median of when its latest readings came in less when they were read; null on a simulated clock,
-   * to which the time of arrival says nothing.
-   */
-  clockBehindSeconds: number | null;
-  /** What deserves a look, by name; see `meter-flags.ts`. */
-  flags: MeterFlag[];
-}
-
-function shownMeter(
-  state: MeterState,
-  figures: StoredFigures,
-  now: Instant,
-  isSimulated: boolean,
-): ShownMeter {
-  const { meterId, householdId, role, gatewayId, activeFrom, activeUntil, lastReadAt } = state;
-  const silentMillis = lastReadAt === null ? null : parseInstant(now) - parseInstant(lastReadAt);
-  const silentSeconds =
-    silentMillis === null ? null : Math.max(Math.floor(silentMillis / 1_000), 0);
-  const hasEnded = activeUntil !== null && parseInstant(activeUntil) <= parseInstant(now);
-  const clockBehindSeconds = isSimulated ? null : figures.clockBehindSeconds;
-  return {
-    meter: meterId,
-    household: householdId,
-    role,
-    gateway: gatewayId,
-    activeFrom,
-    activeUntil,
-    lastReadAt,
-    silentSeconds,
-    rejected: state.rejected,
-    clockBehindSeconds,
-    flags: hasEnded ? [] : flagsOf({ ...figures, silentSeconds, clockBehindSeconds }),
-  };
 }
 
 function shownRejection(rejection: StoredRejection) {

@@ -109,7 +109,8 @@ ORDER BY m.meter_id LIMIT $3`;
 
 /**
  * Energies are those of the household, of the kind that the meter counts. Sunny are slots in which the
- * others generated anything.
+ * others generated anything. A clock is told by the latest reading of each message: who sends an hour
+ * of readings at once is not an hour behind.
  */
 const METER_FIGURES = `
 WITH asked AS (
@@ -125,7 +126,8 @@ WITH asked AS (
   SELECT slot_start, sum(generated_wh) AS generated_wh FROM lately GROUP BY slot_start
 )
 SELECT asked.meter_id AS "meterId", coalesce(suspect.counts, '{}') AS suspects,
-  repeated.energy_wh AS "repeatedWh", sun.correlation AS "sunCorrelation",
+  repeated.energy_wh AS "repeatedWh",
+  (SELECT slot_minutes FROM microgrid WHERE microgrid_id = $1) AS "slotMinutes", sun.correlation AS "sunCorrelation",
   coalesce(sun.slots, 0) AS "sunnySlots", clock.behind AS "clockBehindSeconds"
 FROM asked
 LEFT JOIN LATERAL (
@@ -152,13 +154,15 @@ LEFT JOIN LATERAL (
 ) sun ON true
 LEFT JOIN LATERAL (
   SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY
-    extract(epoch FROM p.received_at - near.read_at))::numeric, 3)::double precision AS behind
+    extract(epoch FROM p.received_at - message.read_at))::numeric, 3)::double precision AS behind
   FROM (
-    SELECT each.read_at, each.payload_hash FROM unnest(ARRAY['import', 'export']) AS name (register)
+    SELECT each.payload_hash, max(each.read_at) AS read_at
+    FROM unnest(ARRAY['import', 'export']) AS name (register)
     CROSS JOIN LATERAL (
       SELECT r.read_at, r.payload_hash FROM reading r
       WHERE r.microgrid_id = $1 AND r.meter_id = asked.meter_id AND r.register = name.register
       ORDER BY r.read_at DESC LIMIT 20) each
-  ) near
-  JOIN reading_payload p ON p.microgrid_id = $1 AND p.payload_hash = near.payload_hash
+    GROUP BY each.payload_hash
+  ) message
+  JOIN reading_payload p ON p.microgrid_id = $1 AND p.payload_hash = message.payload_hash
 ) clock ON true`;

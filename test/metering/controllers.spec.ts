@@ -175,6 +175,7 @@ it('flags by figures alone', () => {
     silentSeconds: 900,
     suspects: {},
     repeatedWh: null,
+    slotMinutes: 15,
     sunCorrelation: 0.6,
     sunnySlots: 120,
     clockBehindSeconds: 2.5,

@@ -99,6 +99,18 @@ describe('a trial of a payload', () => {
   });
 });
 
+it('the metrics say how many meters deserve a look, by flag and never by meter', async () => {
+  const response = await fetch(`${street.origin}/metrics`);
+  const lines = (await response.text())
+    .split('\n')
+    .filter((line) => line.startsWith('neighborwatt_meter'));
+  // None of them has said anything yet.
+  const meters = await street.get(DatabaseService).query('SELECT FROM meter');
+  expect(lines).toContain(`neighborwatt_meter_flags{flag="dead"} ${meters.length}`);
+  expect(lines).toContain('neighborwatt_meter_flags{flag="frozen"} 0');
+  expect(lines).toHaveLength(7);
+});
+
 describe('the devices of a street', () => {
   it.each<[string, string, object | undefined]>([
     ['POST', TRIALS, { ...PLUG, messages: [{ payload: '{}' }] }],

@@ -74,6 +74,10 @@ export class RunningStreet {
     return this.service.app.get<Service>(service);
   }
 
+  get origin(): string {
+    return `http://127.0.0.1:${this.service.httpPort}`;
+  }
+
   /** @param who a person's id; null for nobody */
   async call(who: string | null, method: string, path: string, body?: unknown) {
     const response = await fetch(`http://127.0.0.1:${this.service.httpPort}/v1${path}`, {
