@@ -139,6 +139,7 @@ export const STEPS: readonly { what: string; whose: Whose; text: string }[] = [
   ofMeters('rejections', 'rejection'),
   ofHousehold('measurements', 'measurement'),
   ofHousehold('settlements', 'settlement'),
+  ofHousehold('trueUps', 'true_up'),
   ofHousehold('awards', 'award'),
   ofHousehold('memberships', 'program_member'),
   ofHousehold('limits', 'standing_order'),

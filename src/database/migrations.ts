@@ -23,6 +23,7 @@ import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
 import { LongGaps0041 } from './migrations/0041-long-gaps.js';
 import { AwardQuality0046 } from './migrations/0046-award-quality.js';
 import { FirstReading0050 } from './migrations/0050-first-reading.js';
+import { TrueUp0044 } from './migrations/0044-true-up.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -50,4 +51,5 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   LongGaps0041,
   AwardQuality0046,
   FirstReading0050,
+  TrueUp0044,
 ];

@@ -64,6 +64,7 @@ export const TABLE_RIGHTS: Readonly<Record<string, TableRights>> = {
   ),
   measurement: insertOnly('DELETE'),
   settlement: insertOnly('DELETE'),
+  true_up: insertOnly('DELETE'),
   trade: insertOnly(),
   trade_settlement: insertOnly(),
   meter_counter: changing('it counts on', ['UPDATE (counter)'], ['DELETE']),

@@ -631,7 +631,7 @@ CREATE TABLE record_head (
   CONSTRAINT record_head_microgrid_id_cause_hash_key UNIQUE (microgrid_id, cause_hash),
   CONSTRAINT record_head_cause_hash_check CHECK (octet_length(cause_hash) = 32),
   CONSTRAINT record_head_commitment_check CHECK (octet_length(commitment) = 32),
-  CONSTRAINT record_head_kind_check CHECK (kind = ANY (ARRAY['enrolment'::text, 'tariff'::text, 'operator-action'::text, 'order'::text, 'gate'::text, 'household-slot'::text, 'trade'::text, 'slot-closed'::text, 'manifest'::text, 'deposit'::text, 'award'::text, 'correction'::text, 'erasure'::text, 'expiry'::text])),
+  CONSTRAINT record_head_kind_check CHECK (kind = ANY (ARRAY['enrolment'::text, 'tariff'::text, 'operator-action'::text, 'order'::text, 'gate'::text, 'household-slot'::text, 'trade'::text, 'slot-closed'::text, 'manifest'::text, 'deposit'::text, 'award'::text, 'correction'::text, 'true-up'::text, 'erasure'::text, 'expiry'::text])),
   CONSTRAINT record_head_sequence_check CHECK (sequence::bigint > 0)
 );
 
@@ -905,6 +905,28 @@ CREATE TABLE transfer (
   CONSTRAINT transfer_transfer_id_check CHECK (length(transfer_id) = 32 AND transfer_id ~ '^[0-9a-f]+$'::text)
 );
 
+CREATE TABLE true_up (
+  microgrid_id ident NOT NULL,
+  sequence safe_integer NOT NULL,
+  household_id ident NOT NULL,
+  border_at timestamp with time zone NOT NULL,
+  revision smallint NOT NULL,
+  booked_at timestamp with time zone NOT NULL,
+  import_wh safe_integer NOT NULL,
+  export_wh safe_integer NOT NULL,
+  generated_wh safe_integer NOT NULL,
+  charged_wh safe_integer NOT NULL,
+  discharged_wh safe_integer NOT NULL,
+  consumption_wh safe_integer NOT NULL,
+  unexplained_wh safe_integer NOT NULL,
+  retail_micro_per_kwh safe_integer NOT NULL,
+  feed_in_micro_per_kwh safe_integer NOT NULL,
+  import_micro safe_integer NOT NULL,
+  export_micro safe_integer NOT NULL,
+  net_micro safe_integer NOT NULL,
+  CONSTRAINT true_up_pkey PRIMARY KEY (microgrid_id, household_id, border_at, revision)
+);
+
 ALTER TABLE account ADD CONSTRAINT account_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
 
 ALTER TABLE autopilot ADD CONSTRAINT autopilot_microgrid_id_fkey FOREIGN KEY (microgrid_id) REFERENCES microgrid(microgrid_id);
@@ -1085,6 +1107,8 @@ CREATE INDEX transfer_by_debit ON transfer USING btree (microgrid_id, debit_acco
 
 CREATE UNIQUE INDEX transfer_resolution ON transfer USING btree (microgrid_id, pending_id) WHERE pending_id IS NOT NULL;
 
+CREATE INDEX true_up_by_sequence ON true_up USING btree (microgrid_id, sequence);
+
 CREATE TRIGGER award_erasable BEFORE DELETE ON award FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
 
 CREATE TRIGGER award_insert_only BEFORE UPDATE OR TRUNCATE ON award FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1202,6 +1226,12 @@ CREATE TRIGGER trade_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON trade FO
 CREATE TRIGGER trade_settlement_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON trade_settlement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TRIGGER transfer_insert_only BEFORE DELETE OR UPDATE OR TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER true_up_erasable BEFORE DELETE ON true_up FOR EACH STATEMENT EXECUTE FUNCTION refuse_unless_erasing();
+
+CREATE TRIGGER true_up_insert_only BEFORE UPDATE OR TRUNCATE ON true_up FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER true_up_only_erased AFTER DELETE ON true_up REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION only_of_erased('household_id');
 
 GRANT SELECT ON account TO neighborwatt_eraser;
 
@@ -1458,3 +1488,7 @@ GRANT INSERT, SELECT, UPDATE (gate_sequence, revision) ON traded_slot TO neighbo
 GRANT SELECT ON transfer TO neighborwatt_eraser;
 
 GRANT INSERT, SELECT ON transfer TO neighborwatt_service;
+
+GRANT DELETE, SELECT ON true_up TO neighborwatt_eraser;
+
+GRANT INSERT, SELECT ON true_up TO neighborwatt_service;

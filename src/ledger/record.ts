@@ -24,6 +24,7 @@ export const RECORD_KINDS = [
   'deposit',
   'award',
   'correction',
+  'true-up',
   'erasure',
   'expiry',
 ] as const;

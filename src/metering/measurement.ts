@@ -79,17 +79,17 @@ export function measure(
   meterSlots: readonly MeterSlot[],
   toleranceWh: number,
 ): Measurement {
-  const importWh = energyOf(meterSlots, 'grid', 'import');
-  const exportWh = energyOf(meterSlots, 'grid', 'export');
-  const chargedWh = energyOf(meterSlots, 'storage', 'import');
-  const dischargedWh = energyOf(meterSlots, 'storage', 'export');
-  const generatedWh = meterSlots.some(({ role }) => role === 'generation')
-    ? energyOf(meterSlots, 'generation', 'export')
-    : // What left the house or went into the battery, and came from neither battery nor grid.
-      Math.max(exportWh - dischargedWh + Math.max(chargedWh - importWh, 0), 0);
-  const balanceWh = importWh + generatedWh + dischargedWh - exportWh - chargedWh;
-  const consumptionWh = Math.max(balanceWh, 0);
-  const unexplainedWh = Math.max(-balanceWh, 0);
+  const metered = {
+    importWh: energyOf(meterSlots, 'grid', 'import'),
+    exportWh: energyOf(meterSlots, 'grid', 'export'),
+    chargedWh: energyOf(meterSlots, 'storage', 'import'),
+    dischargedWh: energyOf(meterSlots, 'storage', 'export'),
+    generatedWh: meterSlots.some(({ role }) => role === 'generation')
+      ? energyOf(meterSlots, 'generation', 'export')
+      : null,
+  };
+  const { importWh, exportWh, chargedWh, dischargedWh } = metered;
+  const { generatedWh, consumptionWh, unexplainedWh } = balanceEnergy(metered);
   const productionWh = generatedWh + dischargedWh;
   const usesWh = consumptionWh + chargedWh;
   if (productionWh + unexplainedWh + importWh !== usesWh + exportWh) {
@@ -112,6 +112,29 @@ export function measure(
     usesWh,
     quality,
     flags,
+  };
+}
+
+/** What the meters of a household say, in Wh; `generatedWh` is null where no meter says it. */
+export interface MeteredEnergy {
+  importWh: number;
+  exportWh: number;
+  chargedWh: number;
+  dischargedWh: number;
+  generatedWh: number | null;
+}
+
+/** What follows from it: generation where it is not metered, consumption, and what nothing explains. */
+export function balanceEnergy(metered: MeteredEnergy) {
+  const { importWh, exportWh, chargedWh, dischargedWh } = metered;
+  // What left the house or went into the battery, and came from neither battery nor grid.
+  const inferredWh = exportWh - dischargedWh + Math.max(chargedWh - importWh, 0);
+  const generatedWh = metered.generatedWh ?? Math.max(inferredWh, 0);
+  const balanceWh = importWh + generatedWh + dischargedWh - exportWh - chargedWh;
+  return {
+    generatedWh,
+    consumptionWh: Math.max(balanceWh, 0),
+    unexplainedWh: Math.max(-balanceWh, 0),
   };
 }
 

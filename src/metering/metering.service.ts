@@ -129,6 +129,16 @@ export class MeteringService {
     await borders.saveBorders(sql, microgridId, revision, slots);
   }
 
+  /** Where these registers ended in these slots as last settled, in Wh; null where that is not known. */
+  async settledEnds(
+    sql: Sql,
+    microgridId: string,
+    slots: readonly RegisterSlot[],
+  ): Promise<(number | null)[]> {
+    const settled = await borders.readSettled(sql, microgridId, slots);
+    return settled.map(({ end }) => end?.valueWh ?? null);
+  }
+
   /** Keeps the measurements of a slot; a slot is closed to metering once it has some. */
   async saveMeasurements(
     sql: Sql,

@@ -43,6 +43,8 @@ export interface Correction {
  * @param before by household; as last settled
  * @param posted every transfer that the slot has made so far, corrections included
  * @param lotsNow what batteries hold now, by household
+ * @param since from when slots may be corrected: the one before stands, see `true-up.ts`. Null in
+ * journals that do not say it
  */
 export function correctSlot(correction: {
   slot: SettledSlot;
@@ -53,6 +55,7 @@ export function correctSlot(correction: {
   posted: readonly StoredTransfer[];
   lotsNow: ReadonlyMap<string, readonly Lot[]>;
   supplyBefore: Supply;
+  since: Instant | null;
 }): Correction {
   const { slot, revision, at, registers, before, posted } = correction;
   const differences = differencesOf(posted, [
@@ -100,6 +103,7 @@ export function correctSlot(correction: {
     facts: {
       slot: slot.terms.slot,
       revision,
+      ...(correction.since === null ? {} : { since: correction.since }),
       // Whose registers changed: the others' money moves through trades with them alone.
       late: changed
         .filter((household) => isLate(factsOf(household), before))
@@ -131,8 +135,8 @@ const TRADE_CODES = new Set([
 ]);
 
 /** The transfers that turn what was posted into what should have been, sorted by their line. */
-function differencesOf(
-  posted: readonly StoredTransfer[],
+export function differencesOf(
+  posted: readonly TransferDraft[],
   wanted: readonly TransferDraft[],
 ): TransferDraft[] {
   const sums = new Map<string, { line: TransferDraft; amount: number }>();
@@ -173,7 +177,7 @@ function onBill(account: string): string {
 const UNPROVEN = 'discharge-unproven';
 
 /** Discharge that turns out to have had no charge: its retirement is taken back. */
-function unproven(household: string, energyWh: number): TransferDraft {
+export function unproven(household: string, energyWh: number): TransferDraft {
   return {
     debit: SYSTEM.retired('STORAGE'),
     credit: storageOf(household),
@@ -188,7 +192,7 @@ function unproven(household: string, energyWh: number): TransferDraft {
  * a lot because it has been discharged since comes out of the other lots, oldest first, as it would
  * have been discharged; what even they do not hold was discharged without proof.
  */
-function lotsAfterCorrection(
+export function lotsAfterCorrection(
   now: readonly Lot[],
   settledThen: readonly Lot[],
   settledNow: readonly Lot[],

@@ -183,6 +183,19 @@ export const SETTLEMENTS_OF_SLOT = `
   WHERE settlement.microgrid_id = $1 AND settlement.slot_start = $2 AND ${IS_CURRENT}
   ORDER BY settlement.household_id`;
 
+/** Records of earlier true-ups at a border. */
+export const TRUE_UPS_AT_BORDER = `
+  SELECT sequence FROM true_up
+  WHERE microgrid_id = $1 AND household_id = ANY ($2::text[]) AND border_at = $3`;
+
+export const INSERT_TRUE_UPS = `
+  INSERT INTO true_up (microgrid_id, border_at, revision, booked_at, retail_micro_per_kwh,
+    feed_in_micro_per_kwh, sequence, household_id, import_wh, export_wh, generated_wh, charged_wh,
+    discharged_wh, consumption_wh, unexplained_wh, import_micro, export_micro, net_micro)
+  SELECT $1, $2::timestamptz, $3::smallint, $4::timestamptz, $5::bigint, $6::bigint, * FROM unnest(
+    $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+    $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[])`;
+
 export const RECORD_SEQUENCES_OF_SLOT = `
   SELECT sequence FROM settlement WHERE microgrid_id = $1 AND slot_start = $2
   UNION SELECT sequence FROM trade_settlement WHERE microgrid_id = $1 AND slot_start = $2

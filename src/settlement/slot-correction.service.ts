@@ -1,13 +1,15 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { DatabaseService, type Sql } from '../database/database.service.js';
 import { LedgerService } from '../ledger/ledger.service.js';
+import type { RecordDraft } from '../ledger/record.js';
 import { MarketService } from '../market/market.service.js';
 import { measureAll } from '../metering/measurement.js';
 import { MeteringService } from '../metering/metering.service.js';
 import type { Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { formatInstant, parseInstant, type Instant } from '../units/slot.js';
-import { closeSlot, isMadeAtClose, type SlotTerms } from './close-slot.js';
+import type { Lot } from './claims.js';
+import { closeSlot, isMadeAtClose, type SettledSlot, type SlotTerms } from './close-slot.js';
 import { correctSlot, type SettledBefore } from './correct-slot.js';
 import { isPassing } from '../database/passing-fault.js';
 import * as store from './settlement.store.js';
@@ -22,11 +24,14 @@ import {
   saveSettlements,
   saveTradeSettlements,
   SlotClosingService,
+  type RegistersByHousehold,
 } from './slot-closing.service.js';
+import { gapKey, slotBefore, trueUps, type TrueUpFacts, type TrueUps } from './true-up.js';
 
 /**
  * Puts right what late readings changed in closed slots: the slot is settled again under the rules
- * that held in it, and the differences are posted as correcting records.
+ * that held in it, and the differences are posted as correcting records. What they show of slots too
+ * old for that is booked as a true-up behind the correction of the first slot that is not.
  */
 @Injectable()
 export class SlotCorrectionService {
@@ -52,14 +57,19 @@ export class SlotCorrectionService {
       const next = due.find((slotStart) => !tried.has(slotStart));
       if (next === undefined) return;
       tried.add(next);
-      await this.correct(microgrid, next, at).catch((error: unknown) => {
+      await this.correct(microgrid, next, since, at).catch((error: unknown) => {
         if (isPassing(error)) throw error;
         this.log.error(`Slot ${next} of ${microgridId} cannot be corrected: ${String(error)}`);
       });
     }
   }
 
-  private async correct(microgrid: Microgrid, slotStart: Instant, at: Instant): Promise<void> {
+  private async correct(
+    microgrid: Microgrid,
+    slotStart: Instant,
+    since: Instant,
+    at: Instant,
+  ): Promise<void> {
     await this.database.transaction(async (sql) => {
       const { microgridId } = microgrid;
       await this.ledger.lock(sql, microgridId);
@@ -86,6 +96,7 @@ export class SlotCorrectionService {
         trades: isMadeAtClose(terms) ? [] : await this.market.tradesOf(sql, microgridId, slotStart),
         revision,
       });
+      const lotsNow = await this.closing.lots(sql, microgridId);
       const { drafts, changed, batteries } = correctSlot({
         slot,
         revision,
@@ -93,12 +104,18 @@ export class SlotCorrectionService {
         registers,
         before,
         posted: await this.postedBy(sql, microgridId, slotStart),
-        lotsNow: await this.closing.lots(sql, microgridId),
+        lotsNow,
         supplyBefore: await this.closing.supply(sql, microgridId),
+        since,
       });
       if (changed.length === 0) return;
-      const sequences = await this.ledger.append(sql, microgridId, drafts);
-      const closingSequence = sequences.at(-1)!;
+      for (const { householdId, lots } of batteries) lotsNow.set(householdId, lots);
+      const booked = isBefore(slotBefore(terms), since)
+        ? await this.trueUps(sql, { slot, revision, at, registers, lotsNow })
+        : NOTHING_BOOKED;
+      const all = [...drafts, ...booked.drafts];
+      const sequences = await this.ledger.append(sql, microgridId, all);
+      const closingSequence = sequences[drafts.length - 1]!;
       const ids = new Set(changed.map(({ input }) => input.householdId));
       await this.metering.saveBorders(
         sql,
@@ -130,6 +147,8 @@ export class SlotCorrectionService {
       }
       await saveTradeSettlements(sql, slot, revision, ofTrades);
       await saveLots(sql, microgridId, batteries);
+      await saveLots(sql, microgridId, booked.batteries);
+      await saveTrueUps(sql, microgridId, booked.drafts, sequences.slice(drafts.length));
       await sql.query(store.SLOT_CORRECTED, [
         microgridId,
         slotStart,
@@ -138,6 +157,60 @@ export class SlotCorrectionService {
         closingSequence,
       ]);
     });
+  }
+
+  /** What registers show of the slot before a corrected one, which stands. */
+  private async trueUps(
+    sql: Sql,
+    of: {
+      slot: SettledSlot;
+      revision: number;
+      at: Instant;
+      registers: RegistersByHousehold;
+      lotsNow: ReadonlyMap<string, readonly Lot[]>;
+    },
+  ): Promise<TrueUps> {
+    const { microgridId, slot: border, slotEnd } = of.slot.terms;
+    const asked = [...of.registers.values()].flat().map(({ meterId, register }) => ({
+      meterId,
+      register,
+      slotStart: slotBefore({ slot: border, slotEnd }),
+      slotEnd: border,
+    }));
+    const settled = await this.metering.settledEnds(sql, microgridId, asked);
+    const ends = settled.flatMap((endWh, index): [string, number][] => {
+      const { meterId: meter, register } = asked[index]!;
+      return endWh === null ? [] : [[gapKey({ meter, register }), endWh]];
+    });
+    return trueUps({
+      ...of,
+      tariff: await this.parties.tariffAt(sql, microgridId, of.at),
+      ends: new Map(ends),
+      booked: await this.bookedAt(sql, microgridId, [...of.registers.keys()], border),
+    });
+  }
+
+  private async bookedAt(
+    sql: Sql,
+    microgridId: string,
+    households: readonly string[],
+    border: Instant,
+  ): Promise<Map<string, number>> {
+    const rows = await sql.query<{ sequence: number }>(store.TRUE_UPS_AT_BORDER, [
+      microgridId,
+      households,
+      border,
+    ]);
+    const records = await this.ledger.recordsAt(
+      sql,
+      microgridId,
+      rows.map(({ sequence }) => sequence),
+    );
+    const booked = new Map<string, number>();
+    for (const gap of records.flatMap(({ facts }) => (facts as TrueUpFacts).registers)) {
+      booked.set(gapKey(gap), (booked.get(gapKey(gap)) ?? 0) + gap.energyWh);
+    }
+    return booked;
   }
 
   /** Each household of the slot as its latest record tells it, sorted by id. */
@@ -190,4 +263,45 @@ export class SlotCorrectionService {
     );
     return records.flatMap(({ transfers }) => transfers);
   }
+}
+
+const NOTHING_BOOKED: TrueUps = { drafts: [], batteries: [] };
+
+function isBefore(a: Instant, b: Instant): boolean {
+  return parseInstant(a) < parseInstant(b);
+}
+
+/** @param sequences of their records, in their order */
+async function saveTrueUps(
+  sql: Sql,
+  microgridId: string,
+  drafts: readonly RecordDraft[],
+  sequences: readonly number[],
+): Promise<void> {
+  const all = drafts.map(({ facts }) => facts as TrueUpFacts);
+  const [first] = all;
+  if (!first) return;
+  const energy = (of: (energy: TrueUpFacts['energy']) => number) =>
+    all.map((one) => of(one.energy));
+  const money = (of: (money: TrueUpFacts['money']) => number) => all.map((one) => of(one.money));
+  await sql.query(store.INSERT_TRUE_UPS, [
+    microgridId,
+    first.border,
+    first.revision,
+    first.currentSlot,
+    first.tariff.retailMicroPerKwh,
+    first.tariff.feedInMicroPerKwh,
+    sequences,
+    all.map(({ household }) => household),
+    energy(({ importWh }) => importWh),
+    energy(({ exportWh }) => exportWh),
+    energy(({ generatedWh }) => generatedWh),
+    energy(({ chargedWh }) => chargedWh),
+    energy(({ dischargedWh }) => dischargedWh),
+    energy(({ consumptionWh }) => consumptionWh),
+    energy(({ unexplainedWh }) => unexplainedWh),
+    money(({ importMicro }) => importMicro),
+    money(({ exportMicro }) => exportMicro),
+    money(({ netMicro }) => netMicro),
+  ]);
 }

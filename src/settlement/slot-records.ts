@@ -14,7 +14,7 @@ import { congestionFacts, wishFacts } from '../market/market-records.js';
 import type { MeterSlot } from '../metering/measurement.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { Instant } from '../units/slot.js';
-import { sumWh } from './claims.js';
+import { sumWh, type HouseholdClaims, type SlotEnergy, type UseSources } from './claims.js';
 import type { SettledHousehold, SettledSlot, SettledTrade, SlotTerms } from './close-slot.js';
 
 /**
@@ -118,7 +118,25 @@ export function householdTransfers(
   terms: SlotTerms,
   { input, claims, uses, settlement }: SettledHousehold,
 ): TransferDraft[] {
-  const id = input.householdId;
+  const bill = billOf(input.householdId);
+  const { currency } = terms;
+  const { utilityMicro } = settlement;
+  const money =
+    utilityMicro >= 0
+      ? line(SYSTEM.utility, bill, currency, utilityMicro, 'to-utility')
+      : line(bill, SYSTEM.utility, currency, -utilityMicro, 'from-utility');
+  return [
+    ...householdTokens(input.householdId, { energy: input.energy, claims, uses }),
+    ...(money.amount > 0 ? [money] : []),
+  ];
+}
+
+/** Tokens minted and retired for the household alone; what neighbors claim, trades retire. */
+export function householdTokens(
+  id: string,
+  of: { energy: SlotEnergy; claims: HouseholdClaims; uses: UseSources },
+): TransferDraft[] {
+  const { energy, claims, uses } = of;
   const production = token('PRODUCTION');
   const consumption = token('CONSUMPTION');
   const storage = token('STORAGE');
@@ -129,12 +147,12 @@ export function householdTransfers(
     consumption(
       SYSTEM.issued('CONSUMPTION'),
       consumptionOf(id),
-      input.energy.consumptionWh,
+      energy.consumptionWh,
       'mint-consumption',
     ),
-    storage(SYSTEM.issued('STORAGE'), storageOf(id), input.energy.chargedWh, 'mint-storage'),
-    production(productionOf(id), SYSTEM.retired('PRODUCTION'), settlement.selfWh, 'self-claim'),
-    production(productionOf(id), SYSTEM.grid('PRODUCTION'), settlement.toGridWh, 'to-grid'),
+    storage(SYSTEM.issued('STORAGE'), storageOf(id), energy.chargedWh, 'mint-storage'),
+    production(productionOf(id), SYSTEM.retired('PRODUCTION'), sumWh(claims.self), 'self-claim'),
+    production(productionOf(id), SYSTEM.grid('PRODUCTION'), sumWh(claims.toSell), 'to-grid'),
     ...(['own', 'neighbor', 'grid', 'unexplained'] as const).map((source) =>
       consumption(
         consumptionOf(id),
@@ -145,9 +163,6 @@ export function householdTransfers(
     ),
     storage(storageOf(id), SYSTEM.retired('STORAGE'), sumWh(claims.lotsDischarged), 'discharge'),
     storage(storageOf(id), SYSTEM.loss('STORAGE'), sumWh(uses.lotsLost), 'storage-loss'),
-    settlement.utilityMicro >= 0
-      ? line(SYSTEM.utility, billOf(id), terms.currency, settlement.utilityMicro, 'to-utility')
-      : line(billOf(id), SYSTEM.utility, terms.currency, -settlement.utilityMicro, 'from-utility'),
   ];
   return transfers.filter(({ amount }) => amount > 0);
 }

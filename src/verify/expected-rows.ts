@@ -1,6 +1,7 @@
 import type { RecordBody } from '../ledger/record.js';
 import type { JsonObject } from '../units/canonical-json.js';
 import type { HouseholdFacts } from '../settlement/slot-facts.js';
+import type { TrueUpFacts } from '../settlement/true-up.js';
 import { TABLES_BY_SEQUENCE } from './tables.js';
 import type { Row } from './finding.js';
 
@@ -13,6 +14,7 @@ export function rowsByTable(): RowsByTable {
     recordHousehold: [],
     measurement: [],
     settlement: [],
+    trueUp: [],
     trade: [],
     tradeSettlement: [],
   };
@@ -26,6 +28,7 @@ export function addRows(rows: RowsByTable, body: RecordBody, metered: boolean): 
     rows.measurement.push(measurementRow(facts as HouseholdFacts, sequence));
     rows.settlement.push(settlementRow(facts as HouseholdFacts, sequence));
   }
+  if (body.kind === 'true-up') rows.trueUp.push(trueUpRow(facts as TrueUpFacts, sequence));
   const trades = tradesIn(body);
   const isAhead = body.kind === 'gate' || body.kind === 'order';
   for (const trade of trades) {
@@ -116,6 +119,28 @@ function settlementRow(facts: HouseholdFacts, sequence: number): Row {
     net_micro: settlement.netMicro,
     tariff_micro: settlement.tariffMicro,
     quality: settlement.quality,
+  };
+}
+
+function trueUpRow({ energy, money, tariff, ...facts }: TrueUpFacts, sequence: number): Row {
+  return {
+    sequence,
+    household_id: facts.household,
+    border_at: facts.border,
+    revision: facts.revision,
+    booked_at: facts.currentSlot,
+    import_wh: energy.importWh,
+    export_wh: energy.exportWh,
+    generated_wh: energy.generatedWh,
+    charged_wh: energy.chargedWh,
+    discharged_wh: energy.dischargedWh,
+    consumption_wh: energy.consumptionWh,
+    unexplained_wh: energy.unexplainedWh,
+    retail_micro_per_kwh: tariff.retailMicroPerKwh,
+    feed_in_micro_per_kwh: tariff.feedInMicroPerKwh,
+    import_micro: money.importMicro,
+    export_micro: money.exportMicro,
+    net_micro: money.netMicro,
   };
 }
 

@@ -96,7 +96,7 @@ export class History {
       erasure: this.erased.rows(),
       tradedSlot: slots.states.tradedSlotRows(),
       slot: slots.states.slotRows(),
-      storageLot: slots.lotRows(),
+      storageLot: slots.lots.rows(),
       manifestState: slots.manifestRows(members.microgrid?.microgridId ?? ''),
       program: programs.programRows(),
       programFunding: programs.fundingRows(),

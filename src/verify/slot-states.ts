@@ -56,6 +56,12 @@ export class SlotStates {
     return state;
   }
 
+  /** Records of a slot; none where it has not been closed. */
+  spansOf(slot: Instant): readonly [number, number][] {
+    const state = this.states.get(slot);
+    return state?.status === 'closed' ? state.spans : [];
+  }
+
   /** In which revision a slot counts now; −1 for one that has not been closed. */
   revisionOf(startMillis: number): number {
     const state = this.states.get(formatInstant(startMillis));

@@ -2,7 +2,6 @@ import { SYSTEM, TOKENS, walletOf } from '../ledger/accounts.js';
 import { causeHash, transferId, type RecordBody, type RecordDraft } from '../ledger/record.js';
 import { Tally } from '../ledger/tally.js';
 import { measure } from '../metering/measurement.js';
-import { LOT_SOURCES, type Lot } from '../settlement/claims.js';
 import { isMadeAtClose, type SlotTerms } from '../settlement/close-slot.js';
 import { correctSlot, type SettledBefore } from '../settlement/correct-slot.js';
 import {
@@ -24,8 +23,10 @@ import { sharingRules } from '../market/metered-sharing.js';
 import { isSame, type OpenedRecord } from './opened-record.js';
 import type { OrderBook } from './order-book.js';
 import { tradesIn } from './order-facts.js';
+import { BatteryLots } from './battery-lots.js';
 import { asErased, closeBeside, correctionBeside, recordedTrades } from './slot-in-part.js';
 import { SlotStates } from './slot-states.js';
+import { TrueUpBook } from './true-up-book.js';
 
 /**
  * Every slot settled again: from the registers in its records, the limits, tariffs, wallets, trades
@@ -50,9 +51,13 @@ export class BrokenRecord extends Error {
 /** What a slot's close makes, and counts itself. */
 const SLOT_KINDS: readonly string[] = ['household-slot', 'trade', 'slot-closed', 'manifest'];
 
+/** What stands by itself, between the closes. */
+const CORRECTING_KINDS: readonly string[] = ['correction', 'true-up'];
+
 export class Slots {
   readonly states: SlotStates;
-  private readonly lots = new Map<string, Lot[]>();
+  private readonly trueUps: TrueUpBook;
+  readonly lots = new BatteryLots();
   /** Records of the slot or correction under way. */
   private open: OpenedRecord[] = [];
   private settled: SettledRegisters[] = [];
@@ -69,10 +74,11 @@ export class Slots {
     private readonly findings: Findings,
   ) {
     this.states = new SlotStates(members);
+    this.trueUps = new TrueUpBook(members, this.states, this.lots, readRecords, findings);
   }
 
   concern({ kind }: RecordBody): boolean {
-    return SLOT_KINDS.includes(kind) || kind === 'correction';
+    return SLOT_KINDS.includes(kind) || CORRECTING_KINDS.includes(kind);
   }
 
   /**
@@ -83,6 +89,9 @@ export class Slots {
     const { kind, facts } = record.body;
     if (kind === 'manifest') return settle(record, this.awaited.shift() ?? null);
     if (this.awaited.length > 0) throw new Error('it stands where a manifest has to follow');
+    if (kind === 'true-up' && this.open.length === 0)
+      return settle(record, this.trueUps.next(record));
+    if (this.trueUps.pending) throw new Error('it stands where a true-up has to follow');
     this.open.push(record);
     const isLast = kind === 'slot-closed' || (kind === 'correction' && !('household' in facts));
     if (!isLast || record.erased) return;
@@ -98,9 +107,9 @@ export class Slots {
     records.forEach((one, index) => settle(one, drafts[index] ?? null));
   }
 
-  /** Whether records of a slot are waiting for its last one, or for the manifest of the day. */
+  /** Whether records are waiting: for the last of their slot, the day's manifest, or a true-up. */
   get pending(): boolean {
-    return this.open.length > 0 || this.awaited.length > 0;
+    return this.open.length > 0 || this.awaited.length > 0 || this.trueUps.pending;
   }
 
   /** Counts a record that came between slots towards the next manifest. */
@@ -118,17 +127,6 @@ export class Slots {
   /** Registers of the records since this was last asked. */
   takeSettled(): SettledRegisters[] {
     return this.settled.splice(0);
-  }
-
-  lotRows(): Row[] {
-    return [...this.lots].flatMap(([household, lots]) =>
-      lots.map((lot) => ({
-        household_id: household,
-        charged_in: lot.chargedIn,
-        source: lot.source,
-        remaining_wh: lot.energyWh,
-      })),
-    );
   }
 
   private closed(records: readonly OpenedRecord[]): (RecordDraft | null)[] {
@@ -165,7 +163,7 @@ export class Slots {
     this.between = new Tally();
     for (const { input, uses } of slot.households) {
       if (input.lots.length > 0 || uses.lotsAfter.length > 0) {
-        this.keepLots(input.householdId, uses.lotsAfter);
+        this.lots.keep(input.householdId, uses.lotsAfter);
       }
     }
     this.orders.forget(facts.slot);
@@ -208,11 +206,16 @@ export class Slots {
     };
     const slot = closeBeside(input, state.erased, recordedTrades([closing]));
     const supply = this.supply();
-    const correction = correctSlot({
+    const since = this.trueUps.windowOf(closing);
+    const corrected = {
       slot,
       revision: state.revision + 1,
       at: closing.at,
       registers: new Map([...now].map(([id, one]) => [id, meterSlots(one)])),
+      lotsNow: this.lots.now,
+    };
+    const correction = correctSlot({
+      ...corrected,
       before: new Map(
         [...before].map(([id, facts]): [string, SettledBefore] => [
           id,
@@ -220,14 +223,15 @@ export class Slots {
         ]),
       ),
       posted: earlier.flatMap(({ transfers }) => transfers),
-      lotsNow: this.lots,
       supplyBefore: supply,
+      since,
     });
-    for (const { householdId, lots } of correction.batteries) this.keepLots(householdId, lots);
+    for (const { householdId, lots } of correction.batteries) this.lots.keep(householdId, lots);
     state.revision += 1;
     state.tradedWh = slot.tradedWh;
     state.correctionSequences.push(closing.sequence);
     state.spans.push([records[0]!.body.sequence, closing.sequence]);
+    await this.trueUps.follow(corrected, since);
     return correctionBeside(correction.drafts, records, state.erased, supply);
   }
 
@@ -296,7 +300,7 @@ export class Slots {
       facts.availableMicro,
     );
     this.same(body, 'battery.usableWh', members.usableWhOf(id, terms.slot), facts.battery.usableWh);
-    this.same(body, 'battery.before', this.lots.get(id) ?? [], facts.battery.before);
+    this.same(body, 'battery.before', [...(this.lots.now.get(id) ?? [])], facts.battery.before);
   }
 
   /**
@@ -381,17 +385,6 @@ export class Slots {
       CONSUMPTION: inCirculation('CONSUMPTION'),
       STORAGE: inCirculation('STORAGE'),
     };
-  }
-
-  /** Lots in the order in which the table gives them back, whatever order they were found in. */
-  private keepLots(household: string, lots: readonly Lot[]): void {
-    const rank = ({ source }: Lot) => LOT_SOURCES.indexOf(source);
-    this.lots.set(
-      household,
-      lots.toSorted(
-        (a, b) => parseInstant(a.chargedIn) - parseInstant(b.chargedIn) || rank(a) - rank(b),
-      ),
-    );
   }
 }
 

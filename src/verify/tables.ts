@@ -26,6 +26,11 @@ export const TABLES_BY_SEQUENCE = {
     key: ['slot_start', 'household_id', 'revision'],
     uncovered: {},
   },
+  trueUp: {
+    table: 'true_up',
+    key: ['household_id', 'border_at', 'revision'],
+    uncovered: {},
+  },
   trade: { table: 'trade', key: ['slot_start', 'number', 'revision'], uncovered: {} },
   tradeSettlement: {
     table: 'trade_settlement',

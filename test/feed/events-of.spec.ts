@@ -97,6 +97,7 @@ describe('what the other rooms write is understood', () => {
       posted: [],
       lotsNow: new Map(),
       supplyBefore: NO_SUPPLY,
+      since: null,
     });
     const events = told(drafts);
     expect(events.map(({ type }) => type)).not.toContain('record');

@@ -66,8 +66,10 @@ describe(`the least change of a value is found, with the table and the column it
   });
 });
 
-// Nobody of these stories was erased: erased.spec.ts attacks the table of those who were.
-const WITH_ROWS = COVERED_TABLES.filter(({ table }) => table !== 'erasure');
+// Nobody of these stories was erased, and no meter was silent for weeks: erased.spec.ts and
+// true-up.spec.ts attack the tables of those.
+const WITHOUT_ROWS: readonly string[] = ['erasure', 'true_up'];
+const WITH_ROWS = COVERED_TABLES.filter(({ table }) => !WITHOUT_ROWS.includes(table));
 
 describe('a row that went to another microgrid is found:', () => {
   it.each(WITH_ROWS)('$table', async (covered) => {
