@@ -226,6 +226,18 @@ export const correctionEvent = event('correction', ['household', 'operator'], {
   revision: z.int().positive(),
 });
 
+/** Energy of slots too old to be corrected, up to `border`, booked at today's tariff; see `TrueUpFacts`. */
+export const trueUpEvent = event('true-up', ['household', 'operator'], {
+  household: name,
+  border: instant,
+  importWh: z.int(),
+  exportWh: z.int(),
+  retailMicroPerKwh: price,
+  feedInMicroPerKwh: price,
+  netMicro: micro,
+  currency: z.string(),
+});
+
 /** A reward program paid; the regulator knows the household by the program's pseudonym. */
 export const awardEvent = z.discriminatedUnion('view', [
   event('award', ['household', 'operator'], { household: name, ...awarded }),
@@ -351,6 +363,7 @@ export const feedEvent = z.discriminatedUnion('type', [
   slotClosedEvent,
   settlementEvent,
   correctionEvent,
+  trueUpEvent,
   awardEvent,
   depositEvent,
   tariffEvent,

@@ -85,6 +85,16 @@ export const householdCorrection = z.object({
 /** The record that completes the correction of a slot. */
 export const correction = z.object({ slot: z.string(), revision: z.int().positive() });
 
+/** Energy of slots that stand, and what it costs now. */
+export const trueUp = z.object({
+  household: z.string(),
+  slot: z.string(),
+  border: z.string(),
+  energy: z.object({ importWh: wh, exportWh: wh }),
+  tariff: z.object({ retailMicroPerKwh: micro, feedInMicroPerKwh: micro }),
+  money: z.object({ netMicro: micro, currency: z.string() }),
+});
+
 const supply = z.object({
   before: z.int(),
   minted: z.int(),
@@ -154,6 +164,7 @@ export type Trade = z.output<typeof trade>;
 export type Settlement = z.output<typeof settlement>;
 export type SlotClosed = z.output<typeof slotClosed>;
 export type Correction = z.output<typeof correction>;
+export type TrueUp = z.output<typeof trueUp>;
 export type Award = z.output<typeof award>;
 export type Deposit = z.output<typeof deposit>;
 export type Tariff = z.output<typeof tariff>;

@@ -44,6 +44,8 @@ export function viewsOf(record: StoredRecord, aliases: Aliases): Views {
         [journal.householdCorrection, (facts) => settlement(facts.after, facts.revision)],
         [journal.correction, correction],
       );
+    case 'true-up':
+      return read(record, [journal.trueUp, trueUp]);
     case 'award':
       return read(record, [journal.award, award]);
     case 'deposit':
@@ -273,6 +275,17 @@ function correction({ slot, revision }: journal.Correction): Views {
     ...nothing(slot),
     household: () => ({ type: 'correction', view: 'household', slot, revision }),
     operator: { type: 'correction', view: 'operator', slot, revision },
+  };
+}
+
+function trueUp(facts: journal.TrueUp): Views {
+  const { household, border, energy, tariff: priced, money } = facts;
+  const body = { type: 'true-up', household, border, ...energy, ...priced, ...money } as const;
+  return {
+    // The slot's: who lived there then may see it.
+    ...nothing(facts.slot),
+    household: (id) => (id === household ? { ...body, view: 'household' } : null),
+    operator: { ...body, view: 'operator' },
   };
 }
 

@@ -37,7 +37,7 @@ export class EfficiencyController {
   @ApiOperation({
     summary: 'Self-consumption, self-sufficiency and neighbor share of a microgrid, by month',
     description:
-      'Whole months in UTC, from and to included. Answered only for at least 15 households, none of them with more than 15 % of the energy, and never so that two answers differ by fewer than 15 households. A sum of which one household has more than 15 % is withheld: null. selfWh and fromNeighborsWh count energy of proven local origin only. `quality` says of each sum what it rests on: parts that add up to it, of which each is empty or hides everyone in it as a cell does, and in tenths how much was measured at least and estimated or missing at most. Every query is logged for the households.',
+      'Whole months in UTC, from and to included. Answered only for at least 15 households, none of them with more than 15 % of the energy, and never so that two answers differ by fewer than 15 households. A sum of which one household has more than 15 % is withheld: null. selfWh and fromNeighborsWh count energy of proven local origin only. All are sums over slots as last settled: what a late reading showed after the correction window (true-ups) is in none of them. `quality` says of each sum what it rests on: parts that add up to it, of which each is empty or hides everyone in it as a cell does, and in tenths how much was measured at least and estimated or missing at most. Every query is logged for the households.',
   })
   @ApiQuery({ name: 'microgrid' })
   @ApiQuery({ name: 'from', example: '2026-05' })

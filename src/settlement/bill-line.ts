@@ -28,6 +28,28 @@ export interface CorrectionLine {
   readonly changedMicro: number;
 }
 
+/**
+ * Energy that a late reading showed of slots too old to be corrected: with the utility alone, at the
+ * tariff of the slot in which it was booked. It stands behind the household's last slot until then.
+ */
+export interface TrueUpLine {
+  /** Up to when it had flowed. */
+  readonly border: Instant;
+  /** When it was booked, in market time. */
+  readonly at: Instant;
+  /** Its record. */
+  readonly sequence: number;
+  /** Negative where more had been settled than flowed. */
+  readonly importWh: number;
+  readonly exportWh: number;
+  readonly retailMicroPerKwh: number;
+  readonly feedInMicroPerKwh: number;
+  /** Earned where positive; neighbors or none, it is the same. */
+  readonly importMicro: number;
+  readonly exportMicro: number;
+  readonly netMicro: number;
+}
+
 /** Why a slot cost what it cost, compared with the tariff. */
 export type Comparison = 'better' | 'same' | 'rounding' | 'firm-order';
 
@@ -55,6 +77,8 @@ export interface BillLine {
   readonly comparison: Comparison;
   /** Oldest first; included in the sums above. */
   readonly corrections: readonly CorrectionLine[];
+  /** Oldest first; not included in the sums above, which are the slot's. */
+  readonly trueUps: readonly TrueUpLine[];
 }
 
 /** @throws Error when the slot cost more than the tariff and no firm trade explains it */
@@ -62,6 +86,7 @@ export function billLine(
   settled: SettledLine,
   tariff: Tariff,
   corrections: readonly CorrectionLine[] = [],
+  trueUps: readonly TrueUpLine[] = [],
 ): BillLine {
   const savedMicro = settled.netMicro - settled.tariffMicro;
   const roundingMicro = settled.trades + 1;
@@ -87,6 +112,7 @@ export function billLine(
     roundingMicro,
     comparison: comparisonOf(settled, savedMicro, roundingMicro),
     corrections,
+    trueUps,
   };
 }
 
@@ -104,8 +130,33 @@ function comparisonOf(
   );
 }
 
-/** The line as a row of a spreadsheet, its columns in order. */
-export function billRow(line: BillLine): Record<string, string | number> {
+type BillRow = Record<string, string | number>;
+
+/** The line as rows of a spreadsheet, all with the same columns: the slot's, and one a true-up. */
+export function billRows(line: BillLine): BillRow[] {
+  const row = billRow(line);
+  const blank = Object.fromEntries(Object.keys(row).map((column) => [column, '']));
+  return [row, ...line.trueUps.map((one) => ({ ...blank, ...trueUpRow(line.slot, one) }))];
+}
+
+function trueUpRow(slot: Instant, line: TrueUpLine): BillRow {
+  const utilityWh = line.exportWh - line.importWh;
+  return {
+    slot,
+    retailMicroPerKwh: line.retailMicroPerKwh,
+    feedInMicroPerKwh: line.feedInMicroPerKwh,
+    utilityWh,
+    utilityMicro: line.netMicro,
+    netMicro: line.netMicro,
+    tariffUtilityWh: utilityWh,
+    tariffNetMicro: line.netMicro,
+    savedMicro: 0,
+    line: 'true-up',
+    trueUpTo: line.border,
+  };
+}
+
+function billRow(line: BillLine): BillRow {
   return {
     slot: line.slot,
     quality: line.quality,
@@ -123,5 +174,7 @@ export function billRow(line: BillLine): Record<string, string | number> {
         ),
       ),
     ].join(', '),
+    line: 'slot',
+    trueUpTo: '',
   };
 }

@@ -14,7 +14,7 @@ import { csvOf } from '../units/csv.js';
 import { groupBy } from '../units/group-by.js';
 import { Problem } from '../units/problem.js';
 import { parseInstant, type Instant } from '../units/slot.js';
-import { billRow } from './bill-line.js';
+import { billRows } from './bill-line.js';
 import { SettlementService, type SettlementRow } from './settlement.service.js';
 import * as store from './settlement.store.js';
 import { dayOf, monthOf } from './statement.js';
@@ -183,7 +183,7 @@ export class HouseholdController {
     if (format === 'json') return page;
     response.type('text/csv; charset=utf-8');
     if (page.next !== null) response.set('Next-After', page.next);
-    return csvOf(page.items.map(billRow));
+    return csvOf(page.items.flatMap(billRows));
   }
 
   /** A record of the caller's time in the household. @throws Problem 404 */

@@ -138,6 +138,44 @@ const SETTLEMENT = z.object({
 });
 export type SettlementShown = z.infer<typeof SETTLEMENT>;
 
+const signedWh = z.int();
+
+/** Of a `true-up` record. */
+const TRUE_UP = z.object({
+  household: z.string(),
+  slot: z.string(),
+  border: z.string(),
+  currentSlot: z.string(),
+  tariff: z.object({ retailMicroPerKwh: price, feedInMicroPerKwh: price }),
+  registers: z.array(
+    z.object({
+      meter: z.string(),
+      role: z.enum(['grid', 'generation', 'storage']),
+      register: z.enum(['import', 'export']),
+      settledWh: wh,
+      nowWh: wh,
+      bookedWh: signedWh,
+      energyWh: signedWh,
+    }),
+  ),
+  energy: z.object({
+    importWh: signedWh,
+    exportWh: signedWh,
+    generatedWh: signedWh,
+    chargedWh: signedWh,
+    dischargedWh: signedWh,
+    consumptionWh: signedWh,
+    unexplainedWh: signedWh,
+  }),
+  money: z.object({
+    importMicro: micro,
+    exportMicro: micro,
+    netMicro: micro,
+    currency: z.string(),
+  }),
+});
+export type TrueUpShown = z.infer<typeof TRUE_UP>;
+
 const DEAL = z.object({
   slot: z.string(),
   number: z.int(),
@@ -167,6 +205,11 @@ export interface DealShown {
 /** What a record says of a settlement or trade; null where it does not say all that such a one has. */
 export function settlementOf({ values }: ShownRecord): SettlementShown | null {
   return SETTLEMENT.safeParse(factsOf(values)).data ?? null;
+}
+
+/** What a record says of a true-up; null where it does not say all that such a one has. */
+export function trueUpOf({ values }: ShownRecord): TrueUpShown | null {
+  return TRUE_UP.safeParse(factsOf(values)).data ?? null;
 }
 
 /** The sides of a trade that are this household's: one, or both where it traded with itself. */
@@ -211,6 +254,7 @@ export function dealsOf({ sequence, values }: ShownRecord, household: string): D
 export function whatHappened(records: readonly ShownRecord[], household: string): JsonObject {
   const [first, ...trades] = records;
   const settlement = isSettlement(first!) ? settlementOf(first!) : null;
+  const trueUp = isTrueUp(first!) ? trueUpOf(first!) : null;
   const { sequence, kind, values } = first!;
   const deals = (settlement ? trades : records).flatMap((one) => dealsOf(one, household));
   return {
@@ -220,6 +264,16 @@ export function whatHappened(records: readonly ShownRecord[], household: string)
     slot: values.get('facts.slot') ?? null,
     ...(settlement ? { settlement: figuresOf(settlement) } : {}),
     ...(settlement ? { readings: readingsOf(settlement) } : {}),
+    ...(trueUp
+      ? {
+          trueUp: {
+            border: trueUp.border,
+            currentSlot: trueUp.currentSlot,
+            ...trueUp.energy,
+            ...trueUp.money,
+          },
+        }
+      : {}),
     trades: deals.map(({ sequence: record, side, settledWh, priceMicroPerKwh, micro: money }) => ({
       record,
       side,
@@ -228,6 +282,11 @@ export function whatHappened(records: readonly ShownRecord[], household: string)
       micro: money,
     })),
   };
+}
+
+/** Whether the record books energy of slots that stand. */
+export function isTrueUp({ kind }: Pick<ShownRecord, 'kind'>): boolean {
+  return kind === 'true-up';
 }
 
 /** Whether the record settles a slot: when it closed, or again after a correction. */

@@ -10,10 +10,13 @@ import { costMicro } from '../units/money.js';
 import {
   dealsOf,
   isSettlement,
+  isTrueUp,
   settlementOf,
+  trueUpOf,
   whatHappened,
   type DealShown,
   type SettlementShown,
+  type TrueUpShown,
 } from './receipt-facts.js';
 
 /**
@@ -43,9 +46,15 @@ export function checkSums(receipt: Receipt, shown: readonly ShownRecord[]): Chec
   if (settles && !settlement) {
     return bad(first!.sequence, 'facts', 'all facts of a settlement', 'fewer, or others');
   }
+  const books = isTrueUp(first!);
+  const trueUp = books ? trueUpOf(first!) : null;
+  if (books && !trueUp) {
+    return bad(first!.sequence, 'facts', 'all facts of a true-up', 'fewer, or others');
+  }
   const deals = shown.filter(({ kind }) => kind === 'trade').map((one) => dealsOf(one, household));
   const equations = [
     ...(settlement ? ofSettlement(first!.sequence, settlement) : []),
+    ...(trueUp ? ofTrueUp(first!.sequence, trueUp) : []),
     ...deals.flat().flatMap(ofDeal),
     // Trades of a corrected slot stand in a record that names other households too.
     ...(settlement && first!.kind === 'household-slot'
@@ -60,7 +69,8 @@ export function checkSums(receipt: Receipt, shown: readonly ShownRecord[]): Chec
   if (equations.length === 0) return good('It has no figures to add up.', null);
   const count = deals.length === 1 ? 'its trade' : `its ${deals.length} trades`;
   const trades = deals.length > 0 ? ` and ${count}` : '';
-  const of = settlement ? `the settlement${trades}` : 'the trade';
+  const booked = trueUp ? 'the true-up' : 'the trade';
+  const of = settlement ? `the settlement${trades}` : booked;
   return good(`The figures of ${of} add up: ${equations.length} sums.`, null);
 }
 
@@ -120,6 +130,39 @@ function ofSettlement(record: number, shown: SettlementShown): Equation[] {
     ['settlement.utilityMicro', withUtility(s.imbalanceWh, tariff), s.utilityMicro],
     ['settlement.tariffMicro', withUtility(netExportWh, tariff), s.tariffMicro],
     ['settlement.netMicro', s.neighborMicro + s.utilityMicro, s.netMicro],
+  ];
+  return equations.map(([field, expected, found]) => [record, `facts.${field}`, expected, found]);
+}
+
+/** What registers show beyond what was settled and booked is what the utility is paid for. */
+function ofTrueUp(record: number, { registers, energy, tariff, money }: TrueUpShown): Equation[] {
+  const of = (role: string, register: string) =>
+    sum(
+      registers
+        .filter((one) => one.role === role && one.register === register)
+        .map(({ energyWh }) => energyWh),
+    );
+  const costOf = (energyWh: number, priceMicroPerKwh: number) =>
+    energyWh >= 0
+      ? costMicro(energyWh, priceMicroPerKwh)
+      : 0 - costMicro(-energyWh, priceMicroPerKwh);
+  const { importWh, exportWh } = energy;
+  const supplied =
+    energy.generatedWh + energy.dischargedWh + energy.unexplainedWh + energy.importWh;
+  const equations: [string, number, number][] = [
+    ...registers.map((one): [string, number, number] => [
+      `registers of ${one.meter} ${one.register}`,
+      one.nowWh - one.settledWh - one.bookedWh,
+      one.energyWh,
+    ]),
+    ['energy.importWh', of('grid', 'import'), importWh],
+    ['energy.exportWh', of('grid', 'export'), exportWh],
+    ['energy.chargedWh', of('storage', 'import'), energy.chargedWh],
+    ['energy.dischargedWh', of('storage', 'export'), energy.dischargedWh],
+    ['energy.consumptionWh', supplied - exportWh - energy.chargedWh, energy.consumptionWh],
+    ['money.importMicro', costOf(importWh, tariff.retailMicroPerKwh), money.importMicro],
+    ['money.exportMicro', costOf(exportWh, tariff.feedInMicroPerKwh), money.exportMicro],
+    ['money.netMicro', money.exportMicro - money.importMicro, money.netMicro],
   ];
   return equations.map(([field, expected, found]) => [record, `facts.${field}`, expected, found]);
 }

@@ -188,6 +188,30 @@ export const TRUE_UPS_AT_BORDER = `
   SELECT sequence FROM true_up
   WHERE microgrid_id = $1 AND household_id = ANY ($2::text[]) AND border_at = $3`;
 
+/** True-ups of a household, each behind the last slot in which it was a member until it was booked. */
+const TRUE_UPS_BEHIND_SLOTS = `
+  true_up CROSS JOIN LATERAL (
+    SELECT max(slot_start) AS slot FROM settlement
+    WHERE settlement.microgrid_id = true_up.microgrid_id
+      AND settlement.household_id = true_up.household_id
+      AND settlement.slot_start <= true_up.booked_at) behind
+  WHERE true_up.microgrid_id = $1 AND true_up.household_id = $2`;
+
+export const TRUE_UPS_IN_SLOTS = `
+  SELECT behind.slot, border_at AS border, booked_at AS at, sequence, import_wh AS "importWh",
+    export_wh AS "exportWh", retail_micro_per_kwh AS "retailMicroPerKwh",
+    feed_in_micro_per_kwh AS "feedInMicroPerKwh", (-import_micro)::bigint AS "importMicro",
+    export_micro AS "exportMicro", net_micro AS "netMicro"
+  FROM ${TRUE_UPS_BEHIND_SLOTS} AND behind.slot = ANY ($3::timestamptz[])
+  ORDER BY sequence`;
+
+/** Sums of the true-ups behind slots in [$3, $4). */
+export const TRUE_UP_SUMS = `
+  SELECT count(*)::bigint AS records, coalesce(sum(import_wh), 0)::bigint AS "importWh",
+    coalesce(sum(export_wh), 0)::bigint AS "exportWh",
+    coalesce(sum(net_micro), 0)::bigint AS "netMicro"
+  FROM ${TRUE_UPS_BEHIND_SLOTS} AND behind.slot >= $3 AND behind.slot < $4`;
+
 export const INSERT_TRUE_UPS = `
   INSERT INTO true_up (microgrid_id, border_at, revision, booked_at, retail_micro_per_kwh,
     feed_in_micro_per_kwh, sequence, household_id, import_wh, export_wh, generated_wh, charged_wh,
@@ -346,10 +370,16 @@ export const TRADE_TOTALS = `
 
 /** What each household paid in all, and what it would have by the tariff; by id, after $2. */
 export const BILLS = `
-  SELECT settlement.household_id AS household,
-    (-coalesce(sum(net_micro), 0))::bigint AS "costMicro",
-    (-coalesce(sum(tariff_micro), 0))::bigint AS "tariffCostMicro",
-    coalesce(sum(abs(imbalance_wh)), 0)::bigint AS "withGridWh"
-  FROM settlement
-  WHERE microgrid_id = $1 AND settlement.household_id COLLATE "C" > $2 AND ${IS_CURRENT}
-  GROUP BY settlement.household_id ORDER BY settlement.household_id COLLATE "C" LIMIT $3`;
+  SELECT billed.household, (-billed.net - later.micro)::bigint AS "costMicro",
+    (-billed.tariff - later.micro)::bigint AS "tariffCostMicro", billed."withGridWh"
+  FROM (
+    SELECT settlement.household_id AS household, coalesce(sum(net_micro), 0)::bigint AS net,
+      coalesce(sum(tariff_micro), 0)::bigint AS tariff,
+      coalesce(sum(abs(imbalance_wh)), 0)::bigint AS "withGridWh"
+    FROM settlement
+    WHERE microgrid_id = $1 AND settlement.household_id COLLATE "C" > $2 AND ${IS_CURRENT}
+    GROUP BY settlement.household_id ORDER BY settlement.household_id COLLATE "C" LIMIT $3) billed
+  CROSS JOIN LATERAL (
+    SELECT coalesce(sum(net_micro), 0)::bigint AS micro FROM true_up
+    WHERE microgrid_id = $1 AND household_id = billed.household) later
+  ORDER BY billed.household COLLATE "C"`;

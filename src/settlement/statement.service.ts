@@ -7,9 +7,16 @@ import { MarketClockService } from '../parties/market-clock.service.js';
 import type { Household, Microgrid } from '../parties/microgrid.js';
 import { PartiesService } from '../parties/parties.service.js';
 import { tariffIn } from '../parties/tariff.js';
+import { groupBy } from '../units/group-by.js';
 import { parseInstant, type Instant } from '../units/slot.js';
 import type { Settlement } from './close-slot.js';
-import { billLine, type BillLine, type CorrectionLine, type SettledLine } from './bill-line.js';
+import {
+  billLine,
+  type BillLine,
+  type CorrectionLine,
+  type SettledLine,
+  type TrueUpLine,
+} from './bill-line.js';
 import { SettlementService } from './settlement.service.js';
 import * as store from './settlement.store.js';
 import { monthAt, monthOf, type Month } from './statement.js';
@@ -72,8 +79,21 @@ export class StatementService {
       household.householdId,
       settled.map(({ slot }) => slot),
     );
+    const trueUps = groupBy(
+      await this.database.query<TrueUpLine & { slot: Instant }>(store.TRUE_UPS_IN_SLOTS, [
+        microgridId,
+        household.householdId,
+        settled.map(({ slot }) => slot),
+      ]),
+      ({ slot }) => slot,
+    );
     return settled.map((line) =>
-      billLine(line, tariffIn(tariffs, timeZone, line.slot), corrections.get(line.slot)),
+      billLine(
+        line,
+        tariffIn(tariffs, timeZone, line.slot),
+        corrections.get(line.slot),
+        trueUps.get(line.slot)?.map(({ slot: _slot, ...one }) => one),
+      ),
     );
   }
 
@@ -112,6 +132,12 @@ export class StatementService {
       from: month.from,
       to: month.to,
     });
+    const [trueUps] = await this.database.query<TrueUpSums>(store.TRUE_UP_SUMS, [
+      microgridId,
+      householdId,
+      month.from,
+      month.to,
+    ]);
     const [wallet, bill] = await Promise.all(
       [walletOf(householdId), billOf(householdId)].map((account) =>
         this.ledger.movements(this.database, microgridId, account, month.from, month.to),
@@ -137,6 +163,7 @@ export class StatementService {
         toGridWh: totals.toGridWh,
         byQuality,
       },
+      trueUps: trueUps!,
       wallet: wallet!,
       bill: bill!,
       netMicro: totals.netMicro,
@@ -152,6 +179,14 @@ interface QualityTotals {
   slots: number;
   producedWh: number;
   consumedWh: number;
+}
+
+/** What true-ups booked in a month, beside the sums of its slots. */
+interface TrueUpSums {
+  records: number;
+  importWh: number;
+  exportWh: number;
+  netMicro: number;
 }
 
 /** The month within the readable period, or null where they do not meet. */

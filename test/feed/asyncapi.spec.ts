@@ -14,6 +14,7 @@ const SCHEMAS: Record<string, z.ZodType> = {
   SlotClosedEvent: contract.slotClosedEvent,
   SettlementEvent: contract.settlementEvent,
   CorrectionEvent: contract.correctionEvent,
+  TrueUpEvent: contract.trueUpEvent,
   AwardEvent: contract.awardEvent,
   DepositEvent: contract.depositEvent,
   TariffEvent: contract.tariffEvent,

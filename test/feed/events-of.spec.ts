@@ -111,6 +111,35 @@ describe('what the other rooms write is understood', () => {
     expect(settlementOf(stored(drafts.at(-1)!, 9))).toBeNull();
   });
 
+  test('a true-up, to its household and the operator alone', () => {
+    const energy = { importWh: -700, exportWh: 20 };
+    const priced = { retailMicroPerKwh: 300_000, feedInMicroPerKwh: 50_000 };
+    const money = { netMicro: 211_000, currency: 'EUR' };
+    const events = told([
+      {
+        kind: 'true-up',
+        at: records.slotAt(9),
+        cause: 'a cause',
+        keyHolder: 'h01',
+        households: ['h01'],
+        facts: {
+          household: 'h01',
+          slot: records.slotAt(1),
+          border: records.slotAt(2),
+          energy,
+          tariff: priced,
+          money,
+        },
+        transfers: [],
+      },
+    ]);
+    expect(events.map(({ room }) => room)).toEqual(['household/street/h01', 'operator/street']);
+    for (const event of events) {
+      const said = { ...energy, ...priced, ...money, border: records.slotAt(2) };
+      expect(event).toMatchObject({ type: 'true-up', household: 'h01', ...said });
+    }
+  });
+
   test('limits and awards', () => {
     const limits = {
       validFrom: records.slotAt(1),

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { StatementService } from '../../src/settlement/statement.service.js';
-import { billRow } from '../../src/settlement/bill-line.js';
+import { billRows } from '../../src/settlement/bill-line.js';
 import { dayOf, monthOf } from '../../src/settlement/statement.js';
 import { at, openStreet, type StreetSetup } from './street.js';
 
@@ -64,7 +64,9 @@ test('puts the bill with neighbors beside the bill at the tariff', async () => {
     atTariff: { utilityWh: 600, netMicro: 30_000 },
     comparison: 'better',
   });
-  expect(billRow(sold!)).toMatchObject({ slot: at('10:00'), soldWh: 600, tariffNetMicro: 30_000 });
+  expect(billRows(sold!)).toMatchObject([
+    { slot: at('10:00'), soldWh: 600, tariffNetMicro: 30_000, line: 'slot' },
+  ]);
 });
 
 test('says so where a firm order cost more than the tariff would have', async () => {

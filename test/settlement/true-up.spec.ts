@@ -4,8 +4,12 @@ import { isOutOfCirculation } from '../../src/ledger/accounts.js';
 import type { MeterSlot } from '../../src/metering/measurement.js';
 import type { MeterRole } from '../../src/parties/microgrid.js';
 import { sumWh, type Lot } from '../../src/settlement/claims.js';
+import { RECEIPT_FORMAT } from '../../src/ledger/receipt.js';
 import { closeSlot, type SlotHousehold } from '../../src/settlement/close-slot.js';
+import { whatHappened } from '../../src/settlement/receipt-facts.js';
+import { checkSums } from '../../src/settlement/receipt-sums.js';
 import { gapKey, trueUps, type TrueUpFacts } from '../../src/settlement/true-up.js';
+import type { JsonObject } from '../../src/units/canonical-json.js';
 import { rules } from '../market/rules.js';
 
 /** What is booked where a register goes on elsewhere than the slot that stands ended. */
@@ -222,6 +226,42 @@ describe('what a battery holds', () => {
   test.each(table)('%s', (_, scenario, lots) => {
     expect(book(scenario).lots).toEqual(lots);
   });
+});
+
+test('its receipt adds up, and no figure of it can be another', () => {
+  const { draft } = book({
+    gap: { I: 700, E: -300, G: 250, C: 100, D: -50 },
+    booked: { I: 20 },
+    usableWh: 2_000,
+  });
+  const judged = (facts: JsonObject) => {
+    const values = new Map(Object.entries(facts).map(([name, fact]) => [`facts.${name}`, fact]));
+    const shown = [{ sequence: 7, kind: 'true-up', values }];
+    const what = whatHappened(shown, 'a');
+    return checkSums(
+      { format: RECEIPT_FORMAT, microgrid: 'm', household: 'a', what, records: [] },
+      shown,
+    );
+  };
+  expect(judged(draft!.facts)).toMatchObject({
+    good: true,
+    says: expect.stringContaining('true-up'),
+  });
+  const { registers, energy, money } = draft!.facts as TrueUpFacts;
+  const changed = [
+    ...Object.entries(energy).map(([name, wh]) => ({ energy: { ...energy, [name]: wh + 1 } })),
+    ...Object.entries(money).flatMap(([name, micro]) =>
+      typeof micro === 'number' ? [{ money: { ...money, [name]: micro + 1 } }] : [],
+    ),
+    ...registers.map((gap, at) => ({
+      registers: registers.with(at, { ...gap, energyWh: gap.energyWh + 1 }),
+    })),
+    { tariff: { ...TARIFF, retailMicroPerKwh: 300_001 } },
+  ];
+  expect(changed.length).toBeGreaterThan(10);
+  for (const facts of changed) {
+    expect(judged({ ...draft!.facts, ...facts }).good).toBe(false);
+  }
 });
 
 test('whatever is booked, tokens come and go alike, storage is its lots, and money is energy at its price', () => {

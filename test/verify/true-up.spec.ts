@@ -2,13 +2,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import fc from 'fast-check';
 import type { StoredRecord } from '../../src/ledger/record.js';
 import type { HouseholdFacts } from '../../src/settlement/slot-facts.js';
+import { billRows } from '../../src/settlement/bill-line.js';
+import { BILLS } from '../../src/settlement/settlement.store.js';
 import { SlotCorrectionService } from '../../src/settlement/slot-correction.service.js';
+import { StatementService } from '../../src/settlement/statement.service.js';
+import { monthOf } from '../../src/settlement/statement.js';
 import { gapKey, type TrueUpFacts } from '../../src/settlement/true-up.js';
 import { TABLES_BY_SEQUENCE } from '../../src/verify/tables.js';
 import { VerifyService } from '../../src/verify/verify.service.js';
+import { erase } from './leaving.js';
 import { hourAt, LANE, tellOutage, type Outage } from './outage.js';
 import { openRooms, type Rooms } from './rooms.js';
-import { changesOf, names, oneRow, readColumns, undone, type Change } from './tampering.js';
+import { changesOf, names, oneRow, readColumns, undone } from './tampering.js';
 
 const opened: Rooms[] = [];
 afterEach(async () => {
@@ -134,27 +139,48 @@ describe('a meter that is heard again after longer than slots can be corrected',
     await expectWhole(rooms);
   });
 
+  test('and stands on its statement as a line of its own, with which all it paid adds up', async () => {
+    const { database, ledger, settlement, parties, clock } = rooms;
+    const statements = new StatementService(database, ledger, settlement, parties, clock);
+    const microgrid = (await parties.microgrid(database, LANE))!;
+    const ann = (await parties.householdOf(database, 'ann'))!;
+    const asked = { month: monthOf('2026-06', 'UTC'), period: { from: null, until: null } };
+    const lines = await statements.lines(microgrid, ann, asked, { after: null, limit: 100 });
+    const found = lines.flatMap(({ slot, trueUps }) => trueUps.map((one) => ({ slot, ...one })));
+    expect(found).toMatchObject([
+      { slot: hourAt(31), at: hourAt(31), border: hourAt(7), importWh: 800, netMicro: -320_000 },
+      { slot: hourAt(59), at: hourAt(59), border: hourAt(35) },
+    ]);
+    const rows = lines.flatMap(billRows);
+    expect(rows.filter(({ line }) => line === 'true-up')).toHaveLength(2);
+    const paid = rows.reduce((sum, { netMicro }) => sum + Number(netMicro), 0);
+    const { walletMicro, billMicro } = await settlement.balancesOf(database, microgrid, ann);
+    expect(walletMicro + billMicro).toBe(paid);
+    const { items } = await statements.statements(microgrid, ann, asked);
+    expect(items[0]!.trueUps).toMatchObject({ records: 2 });
+    expect(items[0]!.netMicro + items[0]!.trueUps.netMicro).toBe(paid);
+    const [bill] = await database.query<{ costMicro: number }>(BILLS, [LANE, '', 10]);
+    expect(bill).toMatchObject({ household: 'ann', costMicro: -paid });
+  });
+
   test('and a row of it that was changed, taken away or added is found', async () => {
     const covered = TABLES_BY_SEQUENCE.trueUp;
     const columns = (await readColumns(rooms.database)).filter(
       ({ table, column }) => table === covered.table && column !== 'microgrid_id',
     );
-    const missed: string[] = [];
-    for (const column of columns) {
-      const [{ name, to }] = changesOf(column) as [Change];
-      const found = await undone(rooms, [covered.table], async ({ sql, verify }) => {
-        const row = oneRow(covered, 'true');
-        await sql.query(`UPDATE true_up SET ${column.column} = ${to[0]!} WHERE ctid = ${row}`, [
-          LANE,
-        ]);
-        return verify(LANE);
-      });
-      if (!names(found, covered, column.column)) missed.push(`${column.column}: ${name}`);
-    }
+    const values = columns.filter(({ column }) => !covered.key.some((key) => key === column));
+    const changed = values.map((one) => `${one.column} = ${changesOf(one)[0]!.to[0]!}`);
+    const found = await undone(rooms, [covered.table], async ({ sql, verify }) => {
+      const row = oneRow(covered, 'true');
+      await sql.query(`UPDATE true_up SET ${changed.join(', ')} WHERE ctid = ${row}`, [LANE]);
+      return verify(LANE);
+    });
+    const missed = values.filter(({ column }) => !names(found, covered, column));
     expect(missed).toEqual([]);
     const added = `INSERT INTO true_up SELECT (jsonb_populate_record(true_up, '{"revision": 7}')).*
       FROM true_up LIMIT 1`;
-    for (const statement of ['DELETE FROM true_up', added]) {
+    const elsewhere = `UPDATE true_up SET border_at = border_at + interval '1 microsecond'`;
+    for (const statement of ['DELETE FROM true_up', added, elsewhere]) {
       const found = await undone(rooms, [covered.table], async ({ sql, verify }) => {
         await sql.query(statement);
         return verify(LANE);
@@ -210,6 +236,12 @@ describe('a meter that is heard again', () => {
     const [facts] = await trueUpsOf(rooms);
     expect(facts).toMatchObject({ household: 'ann', border: hourAt(7) });
     await expectWhole(rooms);
+    // A day after it left nothing can be corrected any more, and it may be erased, true-up and all.
+    await rooms.clock.advance(rooms.database, hourAt(53));
+    await rooms.slots.advance(hourAt(53, 300));
+    await erase(rooms, 'ann');
+    expect(await rooms.database.query('SELECT FROM true_up')).toEqual([]);
+    expect(await findingsOf(rooms)).toEqual([]);
   });
 });
 

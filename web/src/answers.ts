@@ -192,6 +192,17 @@ export interface BillLine {
   atTariff: { utilityWh: number; netMicro: number };
   savedMicro: number;
   comparison: 'better' | 'same' | 'rounding' | 'firm-order';
+  /** Energy of slots too old to be corrected, booked behind this one; not in its sums. */
+  trueUps: TrueUp[];
+}
+
+export interface TrueUp {
+  border: Instant;
+  importWh: number;
+  exportWh: number;
+  netMicro: number;
+  /** Its record. */
+  sequence: number;
 }
 
 export interface Balances {

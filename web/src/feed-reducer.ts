@@ -162,7 +162,7 @@ function countUp(versions: Versions, events: readonly FeedEvent[]): Versions {
     slots: versions.slots + has(['slot-closed', 'correction', 'gate']),
     household:
       versions.household +
-      has(['settlement', 'correction', 'deposit', 'award', 'order', 'match', 'gate']),
+      has(['settlement', 'correction', 'true-up', 'deposit', 'award', 'order', 'match', 'gate']),
     terms: versions.terms + has(['limits', 'tariff']),
   };
 }

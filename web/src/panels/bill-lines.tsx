@@ -1,6 +1,6 @@
 /** A day's statement, slot by slot: the bill with neighbors and the bill by the tariff alone, side by side. */
-import { useState, type ReactNode } from 'react';
-import type { BillLine, Microgrid } from '../answers.js';
+import { Fragment, useState, type ReactNode } from 'react';
+import type { BillLine, Microgrid, TrueUp } from '../answers.js';
 import { dateOf, formatDate, formatKwh, formatTime } from '../format.js';
 import type { Live } from '../live.js';
 import { QUALITY_WORDS } from '../quality.js';
@@ -65,6 +65,9 @@ function Lines({ lines, microgrid }: { lines: BillLine[]; microgrid: Microgrid }
   const { currency, timeZone } = microgrid;
   const sum = (of: (line: BillLine) => number): number =>
     lines.reduce((all, line) => all + of(line), 0);
+  const trueUps = lines.flatMap((line) => line.trueUps);
+  const trueUpWh = trueUps.reduce((all, one) => all + one.exportWh - one.importWh, 0);
+  const trueUpMicro = trueUps.reduce((all, one) => all + one.netMicro, 0);
   const money = (micro: number): ReactNode => <Money micro={micro} currency={currency} signed />;
   return (
     <div className="scroll tall" tabIndex={0} role="group" aria-label="Both bills, slot by slot">
@@ -102,29 +105,34 @@ function Lines({ lines, microgrid }: { lines: BillLine[]; microgrid: Microgrid }
           {[...lines].reverse().map((line) => {
             const { withNeighbors: own, atTariff } = line;
             return (
-              <tr key={line.slot} data-testid="bill-line">
-                <th scope="row">
-                  {formatTime(line.slot, timeZone)}
-                  {line.quality !== 'measured' && (
-                    <span className="quality" title={QUALITY_WORDS[line.quality]}>
-                      {line.quality}
-                    </span>
-                  )}
-                </th>
-                <td className="number wide">{formatKwh(own.soldWh - own.boughtWh)}</td>
-                <td className="number wide">{money(own.soldMicro + own.boughtMicro)}</td>
-                <td className="number wide soft">{formatKwh(own.utilityWh)}</td>
-                <td className="number wide soft">{money(own.utilityMicro)}</td>
-                <td className="number">{money(own.netMicro)}</td>
-                <td className="number wide soft">{formatKwh(atTariff.utilityWh)}</td>
-                <td className="number soft">{money(atTariff.netMicro)}</td>
-                <td className={line.savedMicro < 0 ? 'number' : 'number good'}>
-                  <Money micro={line.savedMicro} currency={currency} />
-                  {WHY[line.comparison] !== undefined && (
-                    <span className="quality">{WHY[line.comparison]}</span>
-                  )}
-                </td>
-              </tr>
+              <Fragment key={line.slot}>
+                {[...line.trueUps].reverse().map((one) => (
+                  <TrueUpRow key={one.sequence} of={one} microgrid={microgrid} />
+                ))}
+                <tr data-testid="bill-line">
+                  <th scope="row">
+                    {formatTime(line.slot, timeZone)}
+                    {line.quality !== 'measured' && (
+                      <span className="quality" title={QUALITY_WORDS[line.quality]}>
+                        {line.quality}
+                      </span>
+                    )}
+                  </th>
+                  <td className="number wide">{formatKwh(own.soldWh - own.boughtWh)}</td>
+                  <td className="number wide">{money(own.soldMicro + own.boughtMicro)}</td>
+                  <td className="number wide soft">{formatKwh(own.utilityWh)}</td>
+                  <td className="number wide soft">{money(own.utilityMicro)}</td>
+                  <td className="number">{money(own.netMicro)}</td>
+                  <td className="number wide soft">{formatKwh(atTariff.utilityWh)}</td>
+                  <td className="number soft">{money(atTariff.netMicro)}</td>
+                  <td className={line.savedMicro < 0 ? 'number' : 'number good'}>
+                    <Money micro={line.savedMicro} currency={currency} />
+                    {WHY[line.comparison] !== undefined && (
+                      <span className="quality">{WHY[line.comparison]}</span>
+                    )}
+                  </td>
+                </tr>
+              </Fragment>
             );
           })}
         </tbody>
@@ -138,14 +146,20 @@ function Lines({ lines, microgrid }: { lines: BillLine[]; microgrid: Microgrid }
               {money(sum(({ withNeighbors: own }) => own.soldMicro + own.boughtMicro))}
             </td>
             <td className="number wide">
-              {formatKwh(sum(({ withNeighbors: own }) => own.utilityWh))}
+              {formatKwh(sum(({ withNeighbors: own }) => own.utilityWh) + trueUpWh)}
             </td>
             <td className="number wide">
-              {money(sum(({ withNeighbors: own }) => own.utilityMicro))}
+              {money(sum(({ withNeighbors: own }) => own.utilityMicro) + trueUpMicro)}
             </td>
-            <td className="number">{money(sum(({ withNeighbors: own }) => own.netMicro))}</td>
-            <td className="number wide">{formatKwh(sum(({ atTariff }) => atTariff.utilityWh))}</td>
-            <td className="number">{money(sum(({ atTariff }) => atTariff.netMicro))}</td>
+            <td className="number">
+              {money(sum(({ withNeighbors: own }) => own.netMicro) + trueUpMicro)}
+            </td>
+            <td className="number wide">
+              {formatKwh(sum(({ atTariff }) => atTariff.utilityWh) + trueUpWh)}
+            </td>
+            <td className="number">
+              {money(sum(({ atTariff }) => atTariff.netMicro) + trueUpMicro)}
+            </td>
             <td className="number">
               <Money micro={sum(({ savedMicro }) => savedMicro)} currency={currency} />
             </td>
@@ -153,6 +167,37 @@ function Lines({ lines, microgrid }: { lines: BillLine[]; microgrid: Microgrid }
         </tfoot>
       </table>
     </div>
+  );
+}
+
+interface TrueUpRowProps {
+  of: TrueUp;
+  microgrid: Microgrid;
+}
+
+/** Energy that a reading showed too late for its slots: with the utility alone, whatever is traded. */
+function TrueUpRow({ of, microgrid }: TrueUpRowProps): ReactNode {
+  const { currency, timeZone } = microgrid;
+  const kwh = formatKwh(of.exportWh - of.importWh);
+  const money = <Money micro={of.netMicro} currency={currency} signed />;
+  return (
+    <tr data-testid="true-up">
+      <th scope="row">
+        True-up
+        <span className="quality">
+          a late reading showed it, up to {formatDate(of.border, timeZone)}{' '}
+          {formatTime(of.border, timeZone)}
+        </span>
+      </th>
+      <td className="number wide" />
+      <td className="number wide" />
+      <td className="number wide soft">{kwh}</td>
+      <td className="number wide soft">{money}</td>
+      <td className="number">{money}</td>
+      <td className="number wide soft">{kwh}</td>
+      <td className="number soft">{money}</td>
+      <td className="number" />
+    </tr>
   );
 }
 
