@@ -13,7 +13,8 @@ import { Members } from './members.js';
 import { compareRecord, type OpenedRecord } from './opened-record.js';
 import { OrderBook } from './order-book.js';
 import { Programs, type ReadClaims } from './programs.js';
-import { Slots, type ReadRecords } from './slots.js';
+import type { ReadRecords } from './slot-states.js';
+import { Slots } from './slots.js';
 import type { TABLES_AT_END } from './tables.js';
 
 /**

@@ -21,6 +21,9 @@ export interface SlotState {
   erased: string[];
 }
 
+/** Reads earlier records of the microgrid; corrections need those of their slot. */
+export type ReadRecords = (spans: readonly [number, number][]) => Promise<RecordBody[]>;
+
 export class SlotStates {
   private readonly states = new Map<Instant, SlotState>();
   /** The records that made trades for a slot before it, which may have no other trace yet. */

@@ -25,16 +25,13 @@ import type { OrderBook } from './order-book.js';
 import { tradesIn } from './order-facts.js';
 import { BatteryLots } from './battery-lots.js';
 import { asErased, closeBeside, correctionBeside, recordedTrades } from './slot-in-part.js';
-import { SlotStates } from './slot-states.js';
+import { SlotStates, type ReadRecords } from './slot-states.js';
 import { TrueUpBook } from './true-up-book.js';
 
 /**
  * Every slot settled again: from the registers in its records, the limits, tariffs, wallets, trades
  * and lots known from before, `closeSlot` has to give the very records that stand in the journal.
  */
-
-/** Reads earlier records of the microgrid; corrections need those of their slot. */
-export type ReadRecords = (spans: readonly [number, number][]) => Promise<RecordBody[]>;
 
 type Settle = (record: OpenedRecord, draft: RecordDraft | null) => void;
 

@@ -6,8 +6,7 @@ import type { BatteryLots } from './battery-lots.js';
 import type { Findings } from './finding.js';
 import type { Members } from './members.js';
 import type { OpenedRecord } from './opened-record.js';
-import type { SlotStates } from './slot-states.js';
-import type { ReadRecords } from './slots.js';
+import type { ReadRecords, SlotStates } from './slot-states.js';
 
 /** A correction as it was told again. */
 type Corrected = Omit<Parameters<typeof trueUps>[0], 'tariff' | 'ends' | 'booked'>;
