@@ -21,9 +21,9 @@ import { Wishes0022 } from './migrations/0022-wishes.js';
 import { CheapChecks0025 } from './migrations/0025-cheap-checks.js';
 import { MeterExchange0038 } from './migrations/0038-meter-exchange.js';
 import { LongGaps0041 } from './migrations/0041-long-gaps.js';
+import { TrueUp0044 } from './migrations/0044-true-up.js';
 import { AwardQuality0046 } from './migrations/0046-award-quality.js';
 import { FirstReading0050 } from './migrations/0050-first-reading.js';
-import { TrueUp0044 } from './migrations/0044-true-up.js';
 
 /** Every migration there is, in the order in which they run. The list only grows, at its end. */
 export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
@@ -49,7 +49,7 @@ export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
   CheapChecks0025,
   MeterExchange0038,
   LongGaps0041,
+  TrueUp0044,
   AwardQuality0046,
   FirstReading0050,
-  TrueUp0044,
 ];
