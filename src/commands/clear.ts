@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { BadInput, runCommand, standardInput } from '../command-line.js';
 import { clear } from '../market/clear.js';
 import { MECHANISMS } from '../market/clear-input.js';
 import type { ClearOutput, SharingOutput } from '../market/clear-output.js';
@@ -17,15 +18,8 @@ output. Exits 2 on bad input and names the line and the field. At most ${MOST_ME
   --json         one JSON document on standard output
 `;
 
-/** What the input is refused for, one line each. */
-class BadInput extends Error {}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`clear: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = isCallersToMend(error) ? 2 : 1;
-}
+// Sums beyond exact numbers are the input's fault, too.
+await runCommand('clear', main, (error) => error instanceof RangeError);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -43,31 +37,12 @@ async function main(): Promise<number> {
   if (mechanism !== undefined && !MECHANISMS.some((known) => known === mechanism)) {
     throw new BadInput(`--mechanism ${mechanism}: there are ${MECHANISMS.join(', ')}`);
   }
-  const book = readBook(await standardInput(), mechanism);
+  const text = (await standardInput(MOST_MEGABYTES)).toString('utf8').replace(/^\uFEFF/, '');
+  const book = readBook(text, mechanism);
   if ('faults' in book) throw new BadInput(book.faults.join('\n       '));
   const output = clear(book.input);
   process.stdout.write(values.json ? `${JSON.stringify(output)}\n` : readable(output));
   return 0;
-}
-
-/** Wrong arguments, wrong input, and sums beyond exact numbers. */
-function isCallersToMend(error: unknown): boolean {
-  if (error instanceof BadInput || error instanceof RangeError) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code.startsWith('ERR_PARSE_ARGS');
-}
-
-async function standardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MOST_MEGABYTES * 1e6) throw new BadInput(`more than ${MOST_MEGABYTES} MB of input`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks)
-    .toString('utf8')
-    .replace(/^\uFEFF/, '');
 }
 
 function readable(output: ClearOutput | SharingOutput): string {

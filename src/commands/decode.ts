@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { LosslessNumber, stringify } from 'lossless-json';
+import { BadInput, readMapping, runCommand, standardInput } from '../command-line.js';
 import { MAPPING } from '../metering/profiles/mapping.js';
-import type { Mapping } from '../metering/profiles/mapping.js';
 import { PROFILE_NAMES, PROFILES } from '../metering/profiles/profile.js';
 import type {
   ProfileMessage,
@@ -34,15 +33,7 @@ docs/connect-a-meter.md describes the profiles and mappings. Exits 2 on wrong ar
   --json             one JSON document on standard output
 `;
 
-/** What the arguments or the input are refused for. */
-class BadInput extends Error {}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`decode: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = isCallersToMend(error) ? 2 : 1;
-}
+await runCommand('decode', main);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -74,10 +65,10 @@ async function main(): Promise<number> {
   if ((topic === undefined) !== stream) throw new BadInput('give --topic, or --stream without it');
   const timeZone = zone(values['time-zone']);
   const receivedAtMillis = instant(values['received-at'], '--received-at') ?? Date.now();
-  const mapping = values.mapping === undefined ? {} : await readMapping(values.mapping);
+  const mapping = await readMapping(values.mapping);
   const session = PROFILES[profile].open({ mapping, timeZone });
   const common = { retained, receivedAtMillis };
-  const bytes = await standardInput();
+  const bytes = await standardInput(MOST_MEGABYTES);
   const messages: ProfileMessage[] =
     topic === undefined
       ? linesOf(bytes, encoding, common)
@@ -94,29 +85,6 @@ async function main(): Promise<number> {
     process.stderr.write(`decode: the service would now publish to ${printable(command)}\n`);
   }
   return 0;
-}
-
-function isCallersToMend(error: unknown): boolean {
-  if (error instanceof BadInput) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code.startsWith('ERR_PARSE_ARGS');
-}
-
-async function readMapping(file: string): Promise<Mapping> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw new BadInput(
-      `--mapping ${file}: ${error instanceof Error ? error.message : 'unreadable'}`,
-    );
-  }
-  const parsed = MAPPING.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(
-    ({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,
-  );
-  throw new BadInput(`--mapping ${file}: ${faults.join('; ')}`);
 }
 
 /** Through the mapping's own check, so that there is one. */
@@ -163,17 +131,6 @@ function decoded(text: string, encoding: 'base64' | 'hex'): Buffer {
   const pattern = encoding === 'hex' ? /^([0-9A-Fa-f]{2})*$/ : /^[A-Za-z0-9+/_-]*={0,2}$/;
   if (!pattern.test(bare)) throw new BadInput(`a payload is not ${encoding}`);
   return Buffer.from(bare, encoding);
-}
-
-async function standardInput(): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MOST_MEGABYTES * 1e6) throw new BadInput(`more than ${MOST_MEGABYTES} MB of input`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** Registers as decimals with all their digits, which a JavaScript number would round. */

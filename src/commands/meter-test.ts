@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import mqtt from 'mqtt';
+import { BadInput, readMapping, runCommand } from '../command-line.js';
 import { shownMessage } from '../metering/device-watch.js';
 import { MeterTest } from '../metering/meter-test.js';
 import type { MeterReport } from '../metering/meter-test.js';
 import { MAPPING } from '../metering/profiles/mapping.js';
-import type { Mapping } from '../metering/profiles/mapping.js';
 import { PROFILE_NAMES, PROFILES } from '../metering/profiles/profile.js';
 import type { MeterRole } from '../parties/microgrid.js';
 import { printable } from '../units/printable.js';
@@ -38,15 +37,7 @@ arguments. docs/connect-a-meter.md describes profiles, topics and mappings.
   --json             one JSON document on standard output
 `;
 
-/** What the arguments are refused for. */
-class BadArguments extends Error {}
-
-try {
-  process.exitCode = await main();
-} catch (error) {
-  process.stderr.write(`meter-test: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = isCallersToMend(error) ? 2 : 1;
-}
+await runCommand('meter-test', main);
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -69,28 +60,28 @@ async function main(): Promise<number> {
     return 0;
   }
   const name = PROFILE_NAMES.find((one) => one === values.profile);
-  if (!name) throw new BadArguments(`--profile: there are ${PROFILE_NAMES.join(', ')}`);
+  if (!name) throw new BadInput(`--profile: there are ${PROFILE_NAMES.join(', ')}`);
   const { topic } = values;
   if (topic === undefined || /[+#]/.test(topic) || topic.split('/').includes('')) {
-    throw new BadArguments(
+    throw new BadInput(
       '--topic: the topic below which the device publishes, without + and #, and with no slash at its ends',
     );
   }
   const role = ROLES.find((one) => one === values.role);
-  if (values.role !== undefined && !role) throw new BadArguments(`--role: ${ROLES.join(', ')}`);
-  if (!/^[1-9]\d{0,4}$/.test(values.seconds)) throw new BadArguments('--seconds: a whole number');
+  if (values.role !== undefined && !role) throw new BadInput(`--role: ${ROLES.join(', ')}`);
+  if (!/^[1-9]\d{0,4}$/.test(values.seconds)) throw new BadInput('--seconds: a whole number');
   const seconds = Number(values.seconds);
   const timeZone = values['time-zone'];
   const checked = MAPPING.safeParse({ timeZone });
-  if (!checked.success) throw new BadArguments(`--time-zone: ${timeZone} is no IANA time zone`);
-  const mapping = values.mapping === undefined ? {} : await readMapping(values.mapping);
+  if (!checked.success) throw new BadInput(`--time-zone: ${timeZone} is no IANA time zone`);
+  const mapping = await readMapping(values.mapping);
 
   const session = PROFILES[name].open({ mapping, timeZone });
   const test = new MeterTest();
   const filters = PROFILES[name].filters(topic);
   const url = values['mqtt-url'] ?? process.env['MQTT_URL'] ?? 'mqtt://127.0.0.1:1883';
   if (!/^(mqtts?|wss?):\/\//.test(url) || !URL.canParse(url)) {
-    throw new BadArguments('--mqtt-url: the address of the broker, such as mqtt://127.0.0.1:1883');
+    throw new BadInput('--mqtt-url: the address of the broker, such as mqtt://127.0.0.1:1883');
   }
   await listen({ url, ...logIn(values), filters, seconds }, (message) => {
     const output = session.take(message);
@@ -182,24 +173,4 @@ function inWords({ messages, registers, powerW, problems }: MeterReport): string
   const wrong = problems.map(({ advice }) => `- ${advice}`);
   const verdict = wrong.length > 0 ? ['Not yet right:', ...wrong] : ['Nothing is wrong.'];
   return `${[...heard, ...verdict].map(printable).join('\n')}\n`;
-}
-
-async function readMapping(file: string): Promise<Mapping> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new BadArguments(`--mapping ${file}: ${why}`);
-  }
-  const parsed = MAPPING.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`);
-  throw new BadArguments(`--mapping ${file}: ${faults.join('; ')}`);
-}
-
-function isCallersToMend(error: unknown): boolean {
-  if (error instanceof BadArguments) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return code.startsWith('ERR_PARSE_ARGS');
 }
