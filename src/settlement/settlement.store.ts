@@ -324,6 +324,7 @@ export const ENERGY_BY_QUALITY = `
     JOIN slot ON slot.microgrid_id = $1 AND slot.slot_start = traded.slot_start
       AND slot.revision = traded.revision
     WHERE line.quality <> 'measured' AND traded.claimed_wh > 0
+      AND traded.slot_start >= $2 AND traded.slot_start < $3
     GROUP BY traded.slot_start, traded.buyer_id
   )
   SELECT household_id AS "householdId", quality,

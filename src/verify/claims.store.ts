@@ -63,6 +63,7 @@ const CLAIMED_BEFORE = `
     LEFT JOIN erasure
       ON erasure.microgrid_id = $1 AND erasure.household_id = traded.seller_id
     WHERE traded.microgrid_id = $1 AND traded.claimed_wh > 0
+      AND traded.slot_start >= $2 AND traded.slot_start < $3
     GROUP BY traded.slot_start, traded.buyer_id
   )
   SELECT line.household_id AS household, greatest(line.rank, bought.rank) AS rank,
