@@ -20,12 +20,17 @@ Logger.overrideLogger(false);
 let broker: BrokerService;
 let taken: IncomingMessage[];
 const gone = new Set<string>();
+/** Who may no longer hear anything. */
+const deaf = new Set<string>();
+let commit: () => Promise<void>;
 const clients: MqttClient[] = [];
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
   taken = [];
   gone.clear();
+  deaf.clear();
+  commit = async () => undefined;
   broker = new BrokerService(loadSettings({ MQTT_PORT: '0', MQTT_MAX_PAYLOAD_BYTES: '65536' }));
   await broker.start(STREET);
 });
@@ -37,16 +42,20 @@ afterEach(async () => {
   await broker.stop();
 });
 
-/** A secret is `secret`; a meter writes below its own name, a household reads its own settlements. */
+/** A secret is `secret`; a meter or gateway writes below names that begin with its own. */
 const STREET: BrokerOptions = {
   async authenticate(username, password) {
     return username !== undefined && password?.toString() === 'secret' ? { username } : null;
   },
   ended: async (principals) => principals.filter(({ username }) => gone.has(username)),
-  mayPublish: ({ username }, topic) => topic.startsWith(`microgrids/street/meters/${username}/`),
-  maySubscribe: ({ username }, filter) => filter.endsWith(`/households/${username}/settlements`),
+  mayPublish: ({ username }, topic) =>
+    topic.startsWith(`microgrids/street/meters/${username}`) ||
+    (username === 'shelly' && 'ignored'),
+  maySubscribe: ({ username }, filter) =>
+    !deaf.has(username) && filter.endsWith(`/households/${username}/settlements`),
   intake: async (message) => {
     taken.push(message);
+    await commit();
   },
 };
 
@@ -133,7 +142,82 @@ describe('nothing is taken in', () => {
   });
 });
 
+it('what waits in a session is not told to who may no longer hear it', async () => {
+  const kept = { clean: false, clientId: 'display' };
+  const display = await connected('h1', kept);
+  await display.subscribeAsync(settlements('h1'), { qos: 1 });
+  await display.endAsync();
+  await broker.publish(settlements('h1'), 'of before');
+  deaf.add('h1');
+  const back = mqtt.connect(`mqtt://127.0.0.1:${broker.port}`, { ...AS_H1, ...kept });
+  clients.push(back);
+  const heard = listening(back);
+  await new Promise((resolve) => back.once('connect', resolve));
+  await sleep(50);
+  expect(heard).toEqual([]);
+});
+
+it('a device whose other topics are ignored is cut off at $SYS all the same', async () => {
+  const device = await connected('shelly');
+  await device.publishAsync('shellies/announce', 'hello', { qos: 1 });
+  const closed = closing(device);
+  device.publish('$SYS/broker/uptime', '0', { qos: 1 });
+  await closed;
+  expect(broker.refusals()).toEqual({ forbidden_topic: 1 });
+});
+
+it('a meter that is too fast holds up no other meter of its gateway', async () => {
+  const limited = new BrokerService(
+    loadSettings({ MQTT_PORT: '0', MQTT_MAX_MESSAGES_PER_SECOND: '20' }),
+  );
+  await limited.start(STREET);
+  try {
+    const options = { username: 'gate', password: 'secret', reconnectPeriod: 0 };
+    const [fast, slow] = await Promise.all(
+      [1, 2].map(() => mqtt.connectAsync(`mqtt://127.0.0.1:${limited.port}`, options)),
+    );
+    clients.push(fast!, slow!);
+    const all = Array.from({ length: 60 }, () =>
+      fast!.publishAsync(readings('gate-1'), '{}', { qos: 1 }),
+    );
+    await until(() => (limited.refusals()['too_many_messages'] ?? 0) > 0);
+    await slow!.publishAsync(readings('gate-2'), '{}', { qos: 1 });
+    const others = taken.filter(({ topic }) => topic === readings('gate-1')).length;
+    expect(others).toBeLessThan(60);
+    await Promise.all(all);
+  } finally {
+    await limited.stop();
+  }
+});
+
+it('a broker that stops first answers what it has taken in', async () => {
+  let finish = (): void => undefined;
+  commit = () => new Promise((resolve) => (finish = resolve));
+  const meter = await connected('m1');
+  const answered = Promise.race([
+    meter.publishAsync(readings('m1'), '{}', { qos: 1 }).then(() => 'acknowledged'),
+    closing(meter).then(() => 'hung up'),
+  ]);
+  await until(() => taken.length === 1);
+  const stopped = broker.stop();
+  await sleep(50);
+  finish();
+  await stopped;
+  expect(await answered).toBe('acknowledged');
+});
+
 describe('whoever', () => {
+  it('guesses secrets waits for the answer beyond some', async () => {
+    const begun = performance.now();
+    const wrong = Array.from({ length: 56 }, () =>
+      connected('m1', { password: 'guess' }).catch(() => 'refused'),
+    );
+    expect(new Set(await Promise.all(wrong))).toEqual(new Set(['refused']));
+    // Fifty at once, and five more a second.
+    expect(performance.now() - begun).toBeGreaterThan(1_000);
+    expect(broker.refusals()).toEqual({ bad_log_in: 56 });
+  });
+
   it('promises to be silent for ever is asked for a sign of life all the same', async () => {
     const timers = jest.spyOn(globalThis, 'setTimeout');
     await connected('m1', { keepalive: 0 });
@@ -216,6 +300,8 @@ describe('whoever', () => {
     expect(addresses.enter('a')).toBe('too_many_waiting');
   });
 });
+
+const AS_H1 = { username: 'h1', password: 'secret', reconnectPeriod: 0 };
 
 function login(more: object = {}): Buffer {
   return generate({

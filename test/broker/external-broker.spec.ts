@@ -104,6 +104,45 @@ max_queued_messages 0
     expect(taken).toEqual(Array.from({ length: 50 }, (_, n) => n));
   });
 
+  it('what the broker had kept is told from what is said now', async () => {
+    const meter = await client('m1');
+    await meter.publishAsync(READINGS, 'kept', { qos: 1, retain: true });
+    const taken: unknown[] = [];
+    await started(async ({ payload, retained }) => {
+      taken.push([payload.toString(), retained]);
+    });
+    await until(() => taken.length === 1);
+    await meter.publishAsync(READINGS, '', { qos: 1, retain: true });
+    await until(() => taken.length === 2);
+    expect(taken).toEqual([
+      ['kept', true],
+      ['', false],
+    ]);
+  });
+
+  it('an acknowledgement that comes too late for its connection is not sent on the next', async () => {
+    const comings: (() => void)[] = [];
+    const failures: (() => void)[] = [];
+    const service = await started(
+      () =>
+        new Promise((resolve, reject) => {
+          comings.push(resolve);
+          failures.push(() => reject(new Error('the database is away')));
+        }),
+    );
+    const meter = await client('m1');
+    await meter.publishAsync(READINGS, '{"n":1}', { qos: 1 });
+    await until(() => comings.length === 1);
+    interrupt(service);
+    await until(() => comings.length === 2);
+    // Taken in at last, but the broker has brought it anew, and of that nothing is known yet.
+    comings[0]!();
+    await sleep(50);
+    failures[1]!();
+    await until(() => comings.length === 3);
+    comings[2]!();
+  });
+
   it('what could not be taken in comes again, and what was taken in does not', async () => {
     const kept = new Map<string, number>();
     let refusals = 2;
@@ -245,6 +284,12 @@ max_queued_messages 0
     link.client.end(true);
     link.client.stream.destroy();
     link.underway.clear();
+  }
+
+  /** As when a cable is pulled: it comes back by itself. */
+  function interrupt(service: BrokerService): void {
+    const { link } = service as unknown as { link: { client: MqttClient } };
+    link.client.stream.destroy();
   }
 
   async function client(username: string): Promise<MqttClient> {
