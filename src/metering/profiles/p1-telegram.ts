@@ -21,7 +21,7 @@ export function readTelegram(
   for (const line of lines) {
     const match = OBIS_LINE.exec(line);
     if (!match) continue;
-    const [, code, value] = match as unknown as [string, string, string];
+    const [, code = '', value = ''] = match;
     if (values.has(code) && values.get(code) !== value) {
       throw new Refusal('corrupt', `${code} stands twice with different values`);
     }

@@ -25,7 +25,7 @@ export const sparkplug: Profile = {
       const address = TOPIC.exec(message.topic);
       if (!address) return nothing();
       if (message.retained) return refused('retained', 'Sparkplug messages are never retained');
-      const [, prefix = '', group, type, node, device = ''] = address as unknown as string[];
+      const [, prefix = '', group = '', type = '', node = '', device = ''] = address;
       const key = `${prefix}${group}/${node}`;
       let hosted = nodes.get(key);
       if (!hosted) {
