@@ -9,6 +9,7 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { loadSettings } from '../../src/config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { ClaimService } from '../../src/parties/claim.service.js';
+import { JoiningService } from '../../src/parties/joining.service.js';
 import { PartiesService } from '../../src/parties/parties.service.js';
 import { COMMAND_LINE } from '../../src/parties/people.js';
 import { PeopleService } from '../../src/parties/people.service.js';
@@ -259,6 +260,50 @@ const PASSWORD = 'correct horse battery';
     await page.setViewportSize({ width: 360, height: 740 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
     await keepPicture(page, 'auditor-narrow');
+    await page.close();
+  }, 60_000);
+
+  test('who was invited joins on the page, and sets a new password there when it is forgotten', async () => {
+    const joining = service.app.get(JoiningService);
+    const sql = service.app.get(DatabaseService);
+    const page = await browser.newPage({
+      bypassCSP: true,
+      viewport: { width: 360, height: 740 },
+    });
+    page.setDefaultTimeout(15_000);
+    const arrive = () => page.goto(`http://127.0.0.1:${service.httpPort}/`);
+    const { token } = await sql.transaction((tx) => joining.invite(tx, 'street', 'h1', {}, 'otto'));
+    await arrive();
+    await page.getByText('I was invited').click();
+    await page.fill('[name=token]', `${token}x`);
+    await page.fill('[name=name]', 'Ben Elm');
+    await page.fill('[name=user]', 'ben');
+    await page.fill('[name=password]', `${PASSWORD} `);
+    await page.keyboard.press('Enter');
+    await page.getByText('This token is unknown, used or out of date').waitFor();
+    expect(await faultsOf(page, 'main')).toEqual([]);
+    await keepPicture(page, 'join');
+    await page.fill('[name=token]', ` ${token}`);
+    await page.keyboard.press('Enter');
+    await page.getByTestId('panel-limits').waitFor();
+    await page.getByTestId('log-out').click();
+
+    const reset = await sql.transaction((tx) => joining.issueReset(tx, 'ben', COMMAND_LINE));
+    await page.getByText('I have forgotten my password').click();
+    await page.fill('[name=token]', reset.token);
+    await page.fill('[name=password]', ' another horse battery ');
+    await page.keyboard.press('Enter');
+    await page.getByText('Your new password is set. Log in with it.').waitFor();
+    await page.fill('[name=user]', 'ben');
+    // Blanks count where they were chosen, and not where they came along with a copy.
+    await page.fill('[name=password]', ' another horse battery ');
+    await page.keyboard.press('Enter');
+    await page.getByTestId('panel-limits').waitFor();
+    await page.getByTestId('log-out').click();
+    await page.fill('[name=user]', 'anna');
+    await page.fill('[name=password]', `${PASSWORD} `);
+    await page.keyboard.press('Enter');
+    await page.getByTestId('panel-limits').waitFor();
     await page.close();
   }, 60_000);
 

@@ -2,6 +2,7 @@
 import { useRef, useState, type FormEvent, type ReactNode } from 'react';
 import type { Demo, DemoPerson } from '../answers.js';
 import { send, type Api } from '../api.js';
+import { ByToken, type Purpose } from './by-token.js';
 import { Logo, Street } from '../panels/logo.js';
 import { useResource } from '../resource.js';
 import { ApiProblem, asProblem } from '../problem.js';
@@ -15,6 +16,8 @@ interface LogInProps {
 
 export function LogIn({ api, notice, onLoggedIn }: LogInProps): ReactNode {
   const demo = useResource('demo', readDemo);
+  const [purpose, setPurpose] = useState<Purpose | null>(null);
+  const [said, setSaid] = useState<string | null>(notice);
   const [user, setUser] = useState('');
   const [password, setPassword] = useState('');
   const [busy, setBusy] = useState(false);
@@ -34,13 +37,23 @@ export function LogIn({ api, notice, onLoggedIn }: LogInProps): ReactNode {
     setBusy(true);
     setProblem(null);
     try {
-      await api.logIn(user.trim(), password.trim());
+      await logIn(api, user.trim(), password);
       onLoggedIn();
     } catch (error) {
       setProblem(asProblem(error));
       setBusy(false);
       passwordField.current?.focus();
     }
+  };
+
+  const arrived = async (person: string | null, chosen: string): Promise<void> => {
+    if (person !== null) {
+      await api.logIn(person, chosen);
+      onLoggedIn();
+      return;
+    }
+    setPurpose(null);
+    setSaid('Your new password is set. Log in with it.');
   };
 
   return (
@@ -57,58 +70,92 @@ export function LogIn({ api, notice, onLoggedIn }: LogInProps): ReactNode {
         <Street />
       </header>
       <main className="log-in-main" id="main">
-        <h1>Log in</h1>
-        {notice !== null && (
-          <p className="notice" role="status" data-testid="log-in-notice">
-            {notice}
-          </p>
+        {purpose !== null ? (
+          <ByToken
+            key={purpose}
+            purpose={purpose}
+            onDone={arrived}
+            onBack={() => setPurpose(null)}
+          />
+        ) : (
+          <>
+            <h1>Log in</h1>
+            {said !== null && (
+              <p className="notice" role="status" data-testid="log-in-notice">
+                {said}
+              </p>
+            )}
+            {people.length > 0 && <DemoCards people={people} chosen={user} onChoose={choose} />}
+            <form
+              onSubmit={(event) => void submit(event)}
+              className="log-in-form"
+              data-testid="log-in"
+            >
+              <label>
+                <span>Name</span>
+                <input
+                  name="user"
+                  autoComplete="username"
+                  autoCapitalize="none"
+                  spellCheck={false}
+                  required
+                  value={user}
+                  onChange={(event) => setUser(event.target.value)}
+                />
+              </label>
+              <label>
+                <span>Password</span>
+                <input
+                  ref={passwordField}
+                  name="password"
+                  type="password"
+                  autoComplete="current-password"
+                  required
+                  value={password}
+                  aria-describedby={people.length > 0 ? 'password-hint' : undefined}
+                  onChange={(event) => setPassword(event.target.value)}
+                />
+              </label>
+              {people.length > 0 && (
+                <p className="hint" id="password-hint">
+                  The terminal shows it
+                  {demo.data?.file === undefined ? '.' : ', and so does '}
+                  {demo.data?.file !== undefined && <code>{demo.data.file}</code>}
+                </p>
+              )}
+              {problem && (
+                <p className="form-problem" role="alert" data-testid="log-in-problem">
+                  {saying(problem)}
+                </p>
+              )}
+              <button type="submit" className="primary" disabled={busy}>
+                {busy ? 'Logging in …' : 'Log in'}
+              </button>
+              <p className="log-in-else">
+                <button type="button" className="linked" onClick={() => setPurpose('invitation')}>
+                  I was invited
+                </button>
+                <button type="button" className="linked" onClick={() => setPurpose('reset')}>
+                  I have forgotten my password
+                </button>
+              </p>
+            </form>
+          </>
         )}
-        {people.length > 0 && <DemoCards people={people} chosen={user} onChoose={choose} />}
-        <form onSubmit={(event) => void submit(event)} className="log-in-form" data-testid="log-in">
-          <label>
-            <span>Name</span>
-            <input
-              name="user"
-              autoComplete="username"
-              autoCapitalize="none"
-              spellCheck={false}
-              required
-              value={user}
-              onChange={(event) => setUser(event.target.value)}
-            />
-          </label>
-          <label>
-            <span>Password</span>
-            <input
-              ref={passwordField}
-              name="password"
-              type="password"
-              autoComplete="current-password"
-              required
-              value={password}
-              aria-describedby={people.length > 0 ? 'password-hint' : undefined}
-              onChange={(event) => setPassword(event.target.value)}
-            />
-          </label>
-          {people.length > 0 && (
-            <p className="hint" id="password-hint">
-              The terminal shows it
-              {demo.data?.file === undefined ? '.' : ', and so does '}
-              {demo.data?.file !== undefined && <code>{demo.data.file}</code>}
-            </p>
-          )}
-          {problem && (
-            <p className="form-problem" role="alert" data-testid="log-in-problem">
-              {saying(problem)}
-            </p>
-          )}
-          <button type="submit" className="primary" disabled={busy}>
-            {busy ? 'Logging in …' : 'Log in'}
-          </button>
-        </form>
       </main>
     </div>
   );
+}
+
+/** As it was typed; and, where that is nobody's, without the blanks that came along with a copy. */
+async function logIn(api: Api, user: string, password: string): Promise<void> {
+  try {
+    await api.logIn(user, password);
+  } catch (error) {
+    const bare = password.trim();
+    if (bare === password || asProblem(error).status !== 401) throw error;
+    await api.logIn(user, bare);
+  }
 }
 
 interface DemoCardsProps {
