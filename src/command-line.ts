@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { MAPPING, type Mapping } from './metering/profiles/mapping.js';
+import { faultInWords } from './parties/fault-words.js';
 
 /** What commands have in common that read from whoever calls them, and say what is wrong with it. */
 
@@ -48,7 +49,7 @@ export async function readMapping(file: string | undefined): Promise<Mapping> {
   } catch (error) {
     throw new BadInput(`--mapping ${file}: ${saidBy(error)}`);
   }
-  const parsed = MAPPING.safeParse(json);
+  const parsed = MAPPING.safeParse(json, { error: faultInWords });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(
     ({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`,

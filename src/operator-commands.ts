@@ -95,6 +95,7 @@ export const OPERATOR_COMMANDS: Readonly<Record<string, Command>> = {
   import_limit_w          of its connection, and export_limit_w
   active_from             slot border, RFC 3339 (default the start of the microgrid or the next slot)
   gateway                 the gateway that publishes for the meter
+  profile                 how its device speaks (default native), and topic, below which it publishes
 
   --gateway ID            a new gateway to enrol with the file; may be repeated
   --dry-run               check only

@@ -1,5 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { loadSettings } from '../src/config.js';
+import { OPERATOR_COMMANDS } from '../src/operator-commands.js';
+import { CSV_COLUMNS } from '../src/parties/member-csv.js';
 import { projectFiles, readProjectFile } from './support/project.js';
 
 /** The documents list what the code has, no more and no less. */
@@ -32,6 +34,12 @@ it('docs/settings.md tells of every other variable that the code reads', () => {
 it('docs/settings.md lists each setting once', () => {
   const names = [...rowsOf('## The service'), ...rowsOf('## Around it')].map(([name]) => name);
   expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+});
+
+it('operator import --help tells of every column', () => {
+  // Behind the list of all columns, each is told of by itself.
+  const told = OPERATOR_COMMANDS['import']!.help!.split('\n').slice(2).join('\n');
+  expect(CSV_COLUMNS.filter((column) => !new RegExp(`\\b${column}\\b`).test(told))).toEqual([]);
 });
 
 /** `httpPort` is read from `HTTP_PORT`. */

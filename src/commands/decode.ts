@@ -156,10 +156,11 @@ function jsonReading({ meter, register, readAt, microWh, powerW, quality, note }
 function readable(outputs: readonly ProfileOutput[]): string {
   const lines = outputs.flatMap(({ readings, rejections }) => [
     ...readings.map(({ meter, register, readAt, microWh, powerW, quality, note }) => {
-      const value = microWh === null ? `${powerW} W` : `${formatRegisterWh(microWh)} Wh`;
+      const value =
+        microWh === null ? `power ${powerW} W` : `${register} ${formatRegisterWh(microWh)} Wh`;
       const more = [quality === 'measured' ? '' : quality, meter ?? '', note ?? ''];
       const rest = more.filter((one) => one !== '').join(', ');
-      return `${readAt}  ${register} ${value}${rest === '' ? '' : `  (${rest})`}`;
+      return `${readAt}  ${value}${rest === '' ? '' : `  (${rest})`}`;
     }),
     ...rejections.map(({ reason, detail }) => `refused  ${reason}: ${detail}`),
   ]);

@@ -1,4 +1,5 @@
 import { filterCovers } from '../broker/topics.js';
+import { faultInWords } from '../parties/fault-words.js';
 import { topicAndAbove } from '../parties/meter-profile.js';
 import type { MeterProfile } from '../parties/meter-profile.js';
 import { groupBy } from '../units/group-by.js';
@@ -33,7 +34,7 @@ export interface FollowedFilter {
 export function routeOf(device: MeterProfile & { timeZone: string }): DeviceRoute {
   const { microgridId, meterId, profile: name, topic, mapping, timeZone } = device;
   const profile = PROFILES[name];
-  const read = MAPPING.safeParse(mapping ?? {});
+  const read = MAPPING.safeParse(mapping ?? {}, { error: faultInWords });
   return {
     microgridId,
     meterId,

@@ -13,10 +13,10 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * For `safeParse(value, { error: inWords })`: speaks wherever a schema has no words of its own.
- * @example inWords of a required number that is absent: 'is missing'
+ * For `safeParse(value, { error: faultInWords })`: speaks wherever a schema has no words of its own.
+ * @example faultInWords of a required number that is absent: 'is missing'
  */
-export const inWords: z.core.$ZodErrorMap = (issue) => {
+export const faultInWords: z.core.$ZodErrorMap = (issue) => {
   if (issue.input === undefined) {
     return isWhole(issue)
       ? 'nothing was sent: send JSON with the header content-type: application/json'

@@ -3,14 +3,14 @@ import type { ZodType } from 'zod';
 import { IDENT } from '../units/ids.js';
 import { Problem } from '../units/problem.js';
 import { formatInstant, parseInstant } from '../units/slot.js';
-import { inWords } from './fault-words.js';
+import { faultInWords } from './fault-words.js';
 
 /**
  * Input from outside as a value that cannot be wrong.
  * @throws Problem 400 `invalid_request` naming every field that does not fit and what it should be
  */
 export function parse<T>(schema: ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value, { error: inWords });
+  const result = schema.safeParse(value, { error: faultInWords });
   if (result.success) return result.data;
   const shown = result.error.issues.slice(0, 5).map((issue) => {
     const field = issue.path.map(String).join('.');

@@ -79,6 +79,19 @@ describe('npm run decode', () => {
     expect(output).toBe('refused  not_born: \uFFFD[2J was not heard to be born\n');
   });
 
+  it('says to people what is energy and what is power', async () => {
+    const { output } = await decode(
+      '{"ENERGY":{"Total":1.5,"Power":-894}}',
+      '--profile=tasmota',
+      '--topic=tele/x/SENSOR',
+      '--received-at=2026-06-01T10:00:00Z',
+    );
+    expect(output).toBe(
+      '2026-06-01T10:00:00Z  import 1500 Wh  (time of arrival)\n' +
+        '2026-06-01T10:00:00Z  power -894 W  (time of arrival)\n',
+    );
+  });
+
   it('says what is refused, exits 0, and takes a mapping and the moment of arrival', async () => {
     const mapping = { sources: [{ path: 'a.kwh', register: 'import' }] };
     const { output, status } = await decode(
@@ -123,7 +136,7 @@ describe('npm run decode', () => {
     [
       'an unknown field',
       ['--profile', 'p1', '--topic', 'a'],
-      'Unrecognized key: "source"',
+      'there is no field source',
       { source: [] },
     ],
   ])(
