@@ -203,7 +203,8 @@ export class PeopleService {
 
   private async lockPerson(sql: Sql, person: string): Promise<Grant[]> {
     const known = await sql.query(store.LOCK_PERSON, [person]);
-    if (known.length === 0) throw new Problem(404, 'unknown_person', `There is no person ${person}.`);
+    if (known.length === 0)
+      throw new Problem(404, 'unknown_person', `There is no person ${person}.`);
     return sql.query<Grant>(store.GRANTS_OF, [person]);
   }
 
