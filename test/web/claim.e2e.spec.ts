@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,6 @@ import { PeopleService } from '../../src/parties/people.service.js';
 import { SettlementService } from '../../src/settlement/settlement.service.js';
 import { startService, type RunningService } from '../../src/service.js';
 import { emptyDatabase } from '../support/database.js';
-import { projectPath } from '../support/project.js';
 import { hasProgram } from '../support/require.js';
 import { runCommand } from '../flow/program.js';
 
@@ -39,7 +38,7 @@ const PASSWORD = 'correct horse battery';
 
   beforeAll(async () => {
     // Builds the pages, unless they are fresh.
-    await readFile(projectPath('web/dist/index.html')).catch(() => runCommand(['start', '--help']));
+    await runCommand(['start', '--help']);
     database = await emptyDatabase();
     dataDir = await mkdtemp(join(tmpdir(), 'claim-'));
     service = await startService(
