@@ -26,6 +26,12 @@ const goodOf = (readings: readonly RegisterReading[]) =>
     DEFAULT_CONNECTION_W,
   ).good;
 
+it('never gives a Wh before all of it has flowed', () => {
+  // A third of 5.999999 Wh.
+  const readings = [at(0, 0), at(3, 5.999999)];
+  expect(registerAt(1, surroundings(1, readings))).toMatchObject({ valueWh: 1 });
+});
+
 it.each([
   ['on the border', 60, [at(60, 7.9)], 7, 'measured'],
   ['between two', 60, [at(0, 0), at(120, 9)], 4, 'interpolated'],

@@ -139,6 +139,37 @@ it('goes on behind an exchange with what the new meter shows', () => {
   ]);
 });
 
+it('ends an exchanged meter at its last value, whatever it showed beyond', () => {
+  const readings = [at(0, 5_000), at(10, 5_100), at(15, 5_300), at(30, 12), at(40, 40)];
+  const exchange = {
+    atMillis: 20 * MINUTE,
+    oldFinalMicroWh: 5_150_000_000n,
+    newFirstMicroWh: 2_000_000n,
+  };
+  expect(suspectsOf(readings, DEFAULT_CONNECTION_W, [exchange])).toEqual(['15 outlier']);
+});
+
+it('a register of whole kWh moves by one at once on the smallest connection', () => {
+  const readings = [at(0, 7_000), at(1, 7_000), at(2, 8_000), at(3, 8_000), at(4, 9_000)];
+  expect(suspectsOf(readings, 1_000)).toEqual([]);
+  expect(suspectsOf([...readings, at(5, 11_000)], 1_000)).toEqual(['5 beyond_connection']);
+});
+
+it.each([
+  // Registers of 99,999 kWh, after days in which a connection of 250 kW could have filled the rest.
+  ['from below nine tenths', 80_000_000, 0],
+  ['to above a tenth', 95_000_000, 12_000_000],
+])('no rollover leads %s', (_, lastWh, nextWh) => {
+  const days = 4 * 24 * 60;
+  const readings = [
+    ...[1, 2, 3].map((minute) => at(minute, lastWh + 100 * minute)),
+    ...[1, 2, 3].map((minute) => at(days + minute, nextWh + 100 * minute)),
+  ];
+  expect(suspectsOf(readings)).toEqual(
+    [1, 2, 3].map((minute) => `${days + minute} falling_register`),
+  );
+});
+
 /** Mostly rising, with zeros, drops, leaps and stuck values among the readings. */
 const stream = fc
   .array(
