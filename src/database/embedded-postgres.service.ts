@@ -150,6 +150,9 @@ export async function stopServer(dataDir: string): Promise<void> {
   }
 }
 
+/** A server that has only begun, or children of one that is gone, still hold the cluster. */
+class ClusterInUse extends EmbeddedPostgresProblem {}
+
 async function joinServer(
   dataDir: string,
   options: ServerOptions = {},
@@ -159,8 +162,9 @@ async function joinServer(
       const server = await startServer(dataDir, options);
       return { server, keeper: await keep(server.urls.owner) };
     } catch (error) {
-      // The last one out may be stopping the server at this moment.
-      if (error instanceof EmbeddedPostgresProblem || attempt === JOIN_ATTEMPTS) throw error;
+      // The last one out may be stopping the server at this moment, or begun by somebody killed.
+      const mayPass = error instanceof ClusterInUse || !(error instanceof EmbeddedPostgresProblem);
+      if (!mayPass || attempt === JOIN_ATTEMPTS) throw error;
       await sleep(100);
     }
   }
@@ -290,7 +294,8 @@ async function launch(
         ? (await end) || ((await readText(folder.log)) ?? '').slice(from)
         : answered;
     if (/could not bind/i.test(cause) && attempt < LAUNCH_ATTEMPTS) continue;
-    throw new EmbeddedPostgresProblem(
+    const Problem = IN_USE.test(cause) ? ClusterInUse : EmbeddedPostgresProblem;
+    throw new Problem(
       `The database in ${folder.dataDir} did not start: ${lastLine(cause)} (more in ${folder.log})`,
     );
   }
@@ -425,8 +430,9 @@ const SERVER_ENVIRONMENT = {
 
 const START_PATIENCE_MILLIS = 120_000;
 const STOP_PATIENCE_MILLIS = 60_000;
-const JOIN_ATTEMPTS = 20;
+const JOIN_ATTEMPTS = 50;
 const LAUNCH_ATTEMPTS = 3;
+const IN_USE = /lock file "[^"]*" (already exists|is empty)|pre-existing shared memory block/;
 
 // "NWKEEPER" in ASCII: held shared by everyone who uses the server.
 const KEEPER_LOCK = `x'4e574b4545504552'::bigint`;

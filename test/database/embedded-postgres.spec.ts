@@ -13,6 +13,7 @@ import {
   stopServer,
 } from '../../src/database/embedded-postgres.service.js';
 import { openDatabase } from '../../src/database/open-database.service.js';
+import { findPrograms } from '../../src/database/postgres-binaries.service.js';
 
 let made: string;
 let dataDir: string;
@@ -105,6 +106,32 @@ it('a server that was killed too is started again, on the same port', async () =
   expect(second.started).toBe(true);
   expect(second.urls.owner).toBe(first.urls.owner);
   expect(await answer(second.urls.owner, 'SELECT id FROM kept')).toEqual([{ id: 1 }]);
+});
+
+it('a server that somebody had only begun to start, and was killed over, is no obstacle', async () => {
+  useMade();
+  const { postgres, account } = await findPrograms(dataDir);
+  const cluster = join(dataDir, 'postgres');
+  // Of a folder that root alone may enter, its account knows the working directory.
+  const begin = () =>
+    spawn(
+      postgres,
+      [account ? '-D/proc/self/cwd' : `-D${cluster}`, '-clisten_addresses=', '-cfsync=off'],
+      { ...account, cwd: cluster, env: {}, stdio: 'ignore' },
+    );
+  // One of these is quicker to the lock file than the server which is being started.
+  for (const delayMillis of [5, 10, 15, 20, 25]) {
+    const joining = EmbeddedPostgres.join(dataDir);
+    await sleep(delayMillis);
+    const begun = begin();
+    const ended = once(begun, 'exit');
+    await sleep(150);
+    begun.kill('SIGQUIT');
+    await ended;
+    const joined = await joining;
+    expect(await answer(joined.urlOf('owner'), 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await joined.leave();
+  }
 });
 
 it('a server that dies while in use is started again', async () => {

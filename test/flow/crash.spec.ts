@@ -266,7 +266,10 @@ async function playAmong(
   const moments = momentsOf(day, victims);
   const acknowledged = new Set<Message>();
   let kills = 0;
-  await stream.play(day, (step, messages) => {
+  let giveUp: (why: unknown) => void;
+  // Who is not brought back would be waited for in vain.
+  const broken = new Promise<never>((_, reject) => (giveUp = reject));
+  const playing = stream.play(day, (step, messages) => {
     for (const message of messages) acknowledged.add(message);
     const next = moments[0];
     if (!next || next.step > step) return;
@@ -281,8 +284,9 @@ async function playAmong(
       await observer.isBack();
       await look(told, next.victim);
     });
-    underway.catch(() => undefined);
+    underway.catch(giveUp);
   });
+  await Promise.race([playing, broken]);
   await underway;
   expect(kills).toBe(KILLS);
   return acknowledged;
