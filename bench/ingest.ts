@@ -18,7 +18,7 @@ import { present, progress, type Limit, type Report, type Table } from './report
  * memory, and all of a district at once.
  */
 
-const LEAST_RATIO = 0.5;
+const LEAST_RATIO = 0.6;
 const MOST_GROWTH_MB = 32;
 const MOST_QUARTER_SECONDS = 450;
 
